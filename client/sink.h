@@ -1,0 +1,77 @@
+/*
+ * sink - where packets go: one operation struct, one file per format.
+ *
+ * A sink turns packets into bytes of its format and gives them to an
+ * outfile; it knows nothing of sensors or sockets.
+ */
+#ifndef CLIENT_SINK_H
+#define CLIENT_SINK_H
+
+#include <stdint.h>
+
+#include "common/err.h"
+#include "proto/batch.h"
+#include "proto/codec.h"
+
+struct outfile;
+
+/* One interface of the output; all strings borrowed for the call. */
+struct sink_interface {
+	const char	*name;		/* "eth0" */
+	const char	*description;
+	const char	*os;		/* of the sensor */
+	const char	*filter;	/* text; "" for none */
+	const char	*comment;	/* "" for none */
+	uint32_t	 link_type;	/* LINKTYPE_ */
+	const uint8_t	*mac;		/* 6 bytes or NULL */
+	uint32_t	 n_addresses;
+	char	 (*addresses)[64];	/* "10.0.0.1/24" */
+};
+
+/* Final counters of one interface. */
+struct sink_stats {
+	uint64_t	 received;	/* by the interface's filter, drops included */
+	uint64_t	 dropped_kernel;
+	uint64_t	 dropped_interface;
+	uint64_t	 lost_elsewhere;/* agent, gaps, client */
+	uint64_t	 written;
+	struct wall_ns	 start, end;
+};
+
+struct sink;			/* each format's own */
+
+struct sink_ops {
+	const char *name;		/* "pcapng", "pcap" */
+
+	/* Write the file header; program is "capclient 0.1.0". */
+	struct sink *(*open)(struct outfile *out, const char *program,
+	    uint32_t snaplen, struct err *err);
+
+	/*
+	 * Declare the next interface (0, 1, 2 ...) before its first packet.
+	 * E_OUTPUT when the format cannot hold it beside the others.
+	 */
+	int (*add_interface)(struct sink *sink, const struct sink_interface *iface,
+	    struct err *err);
+
+	/*
+	 * Write one packet.  dropped counts packets of this interface that are
+	 * missing before it (0 mostly), comment is put beside it ("" mostly);
+	 * a format that cannot say either leaves them out.  Only formats into
+	 * the outfile's buffer: no system call.
+	 */
+	int (*packet)(struct sink *sink, const struct packet_ref *packet,
+	    uint64_t dropped, const char *comment, struct err *err);
+
+	/* Final counters of interface number iface; once, at the end. */
+	int (*stats)(struct sink *sink, uint32_t iface,
+	    const struct sink_stats *stats, struct err *err);
+
+	/* Free the sink; the outfile stays the caller's. */
+	void (*free)(struct sink *sink);
+};
+
+extern const struct sink_ops sink_pcap_ops;
+extern const struct sink_ops sink_pcapng_ops;
+
+#endif /* CLIENT_SINK_H */

@@ -1,0 +1,70 @@
+/*
+ * bpf - classic BPF programs as data: check, print, run in user space.
+ *
+ * Linux's dialect: the kernel's ancillary loads (SKF_AD_OFF + x, x in
+ * linux/filter.h) and SKF_NET_OFF / SKF_LL_OFF are known.  Runs in every
+ * process, on instructions from a peer; never calls libpcap, whose
+ * validator lets aborts and endless loops through.
+ */
+#ifndef COMMON_BPF_H
+#define COMMON_BPF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+/* The layout of struct sock_filter and struct bpf_insn. */
+struct bpf_insn_raw {
+	uint16_t code;
+	uint8_t	 jt, jf;
+	uint32_t k;
+};
+
+enum { BPF_PROG_MAX = 4096 };	/* the kernel's BPF_MAXINSNS */
+
+/* A program in a fixed buffer: no allocation while linking. */
+struct bpf_prog {
+	uint32_t	 n;
+	struct bpf_insn_raw insns[BPF_PROG_MAX];
+};
+
+/*
+ * Accept only what the kernel runs as meant: known opcodes, forward jumps in
+ * range, scratch memory written before read on every path, no division by a
+ * constant zero, known ancillary offsets, every path ends in a return, 1 to
+ * BPF_PROG_MAX instructions.  E_OK or E_FILTER with the instruction's number
+ * and what is wrong.
+ */
+int bpf_prog_check(const struct bpf_insn_raw *insns, size_t n, struct err *err)
+    MUST_CHECK;
+
+/* What the kernel knows of a packet besides its bytes. */
+struct bpf_aux {
+	uint16_t protocol;		/* host order, as SKF_AD_PROTOCOL */
+	uint8_t	 packet_type;		/* PACKET_HOST.. */
+	uint32_t ifindex;
+	bool	 has_vlan;
+	uint16_t vlan_tci, vlan_tpid;
+	uint32_t mark, queue, rxhash, random;
+	uint16_t hatype;
+	uint32_t net_offset;		/* of the network header in data */
+};
+
+/*
+ * Run a checked program on a packet: data[0..caplen) of a packet of len
+ * bytes.  Returns the kernel's answer: 0, or how many bytes to keep.
+ */
+uint32_t bpf_prog_run(const struct bpf_insn_raw *insns, size_t n,
+    const uint8_t *data, uint32_t caplen, uint32_t len,
+    const struct bpf_aux *aux);
+
+/*
+ * One instruction as "tcpdump -d" prints it, "(005) jeq  #0x800  jt 6  jf 9",
+ * into dst.
+ */
+void bpf_insn_format(const struct bpf_insn_raw *insn, size_t number, char *dst,
+    size_t size);
+
+#endif /* COMMON_BPF_H */

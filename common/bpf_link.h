@@ -1,0 +1,50 @@
+/*
+ * bpf_link - one kernel program out of small parts.
+ *
+ * Pure functions on instruction arrays.  A part is itself a whole program:
+ * what it returns 0 for is rejected, everything else goes on to the next
+ * part; the last part's return value is the answer (bytes to keep).
+ * capagent-net joins own traffic, direction, the client's program and the
+ * snaplen; capagent puts its mandatory filter in front and a cap on every
+ * return.
+ */
+#ifndef COMMON_BPF_LINK_H
+#define COMMON_BPF_LINK_H
+
+#include "common/bpf.h"
+#include "common/err.h"
+
+/*
+ * Append part behind prog (which may be empty), so that a packet that prog
+ * accepts is then judged by part, with A, X as at a program's start (0).
+ * Both must have passed bpf_prog_check().  E_TOOBIG when the result does not
+ * fit BPF_PROG_MAX; prog is then left as it was.
+ */
+int bpf_link_append(struct bpf_prog *prog, const struct bpf_insn_raw *part,
+    size_t n) MUST_CHECK;
+
+/* Make every return at most max: RET K lowered, RET A compared.  E_TOOBIG. */
+int bpf_link_cap(struct bpf_prog *prog, uint32_t max) MUST_CHECK;
+
+/*
+ * Rewrite a program compiled for the bytes of a file (Ethernet, tag in
+ * place) so that it gives the same answer where the kernel has stripped the
+ * outer tag: design.md 5.  A packet without a stripped tag runs the program
+ * as it came.
+ *
+ * E_TOOBIG   does not fit
+ * E_FILTER   has a load that cannot be rewritten exactly
+ */
+int bpf_link_vlan(struct bpf_prog *prog) MUST_CHECK;
+
+/*
+ * Translate a program compiled for LINKTYPE_LINUX_SLL2 so that it runs on a
+ * SOCK_DGRAM packet socket, whose data begins at the network header.
+ * E_FILTER when it reads parts of the header the kernel cannot give.
+ */
+int bpf_link_cooked(struct bpf_prog *prog) MUST_CHECK;
+
+/* A program that returns k for every packet. */
+void bpf_link_return(struct bpf_prog *prog, uint32_t k);
+
+#endif /* COMMON_BPF_LINK_H */

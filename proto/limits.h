@@ -1,0 +1,42 @@
+/*
+ * limits - every bound of the protocol, each with its reason.
+ */
+#ifndef PROTO_LIMITS_H
+#define PROTO_LIMITS_H
+
+enum {
+	PROTO_VERSION = 1,
+
+	/* IANA has nothing here; the product's documented default port. */
+	PROTO_PORT = 9443,
+
+	/* A message: room for a full batch, its columns and the largest packet. */
+	PROTO_MAX_MESSAGE = 1 << 20,
+
+	/* Before Start a client has nothing long to say but its filter. */
+	PROTO_MAX_REQUEST = 128 << 10,
+
+	/* tcpdump's and Wireshark's own limit for a packet. */
+	PROTO_MAX_SNAPLEN = 262144,
+
+	/*
+	 * Default: an enhanced packet block of this many bytes with our options
+	 * stays below 262,144, over which Wireshark ends a pipe.
+	 */
+	PROTO_DEFAULT_SNAPLEN = 261120,
+
+	/* Cooked header (20) and a restored VLAN tag (4) before snaplen cuts. */
+	PROTO_MAX_LINK_EXTRA = 24,
+
+	PROTO_BATCH_DATA = 256 << 10,	/* a batch is sealed at this size */
+	PROTO_BATCH_PACKETS = 4096,	/* bounds the columns of tiny packets */
+
+	PROTO_MAX_FILTER_INSNS = 4096,	/* the kernel's BPF_MAXINSNS */
+	PROTO_MAX_FILTER_TEXT = 65536,	/* as a pcapng option can hold */
+	PROTO_MAX_INTERFACES = 4096,	/* in one list or capture */
+	PROTO_MAX_ADDRESSES = 64,	/* of one interface in a list */
+	PROTO_MAX_NAME = 255,		/* host, interface, program names */
+	PROTO_MAX_TEXT = 1024,		/* an error's or a note's text */
+};
+
+#endif /* PROTO_LIMITS_H */
