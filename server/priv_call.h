@@ -1,0 +1,142 @@
+/*
+ * priv_call - capagent-net's side of the boundary: ask capagent, get answers.
+ *
+ * Before the loop runs, the setup is received by blocking calls; afterwards
+ * requests are asynchronous, on one loop, in that loop's thread only.  A
+ * request ends in exactly one callback or one priv_call_cancel().  Knows
+ * nothing of sessions and captures.
+ */
+#ifndef SERVER_PRIV_CALL_H
+#define SERVER_PRIV_CALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/bpf.h"
+#include "common/err.h"
+#include "common/loop.h"
+#include "server/priv_msg.h"
+
+/* --- setup: blocking, before the sandbox and the loop --- */
+
+/* What capagent handed over.  Plain data; the descriptors are the owner's. */
+struct priv_setup {
+	struct priv_setup_config config;
+	unsigned	 n_listeners;
+	struct priv_setup_socket {
+		int	 fd;			/* listening, non-blocking */
+		char	 address[PRIV_ADDRESS_LEN];
+	} listeners[PRIV_MAX_LISTENERS];
+	int		 cert_fd, key_fd, ca_fd;
+	char		 cert_name[PRIV_PATH_LEN];
+	char		 key_name[PRIV_PATH_LEN];
+	char		 ca_name[PRIV_PATH_LEN];
+};
+
+/*
+ * Receive the whole setup from the boundary.  ret_setup is untouched on
+ * failure and then nothing is left open.
+ *
+ * E_EOF     capagent is gone
+ * E_BADMSG  not our build, or not in order
+ */
+int priv_call_receive_setup(int fd, struct priv_setup *ret_setup,
+    struct err *err) MUST_CHECK;
+
+/* Close what is still open (descriptors not -1). */
+void priv_setup_close(struct priv_setup *setup);
+
+/* The one answer to the setup: ready to accept, or why not. */
+int priv_call_send_ready(int fd, struct err *err) MUST_CHECK;
+int priv_call_send_failed(int fd, const struct err *why, struct err *err);
+
+/* --- requests --- */
+
+struct priv_call;
+struct priv_call_request;
+
+struct priv_call_events {
+	/* capagent wants this process to end its captures and exit. */
+	void (*end)(void *arg);
+	/* The boundary is lost or broken; all requests have failed before. */
+	void (*gone)(const struct err *err, void *arg);
+};
+
+/* Takes fd (also on failure) and makes it non-blocking. */
+struct priv_call *priv_call_new(struct loop *loop, int fd,
+    const struct priv_call_events *events, void *arg, struct err *err);
+
+/* Open requests end without a callback.  NULL is allowed. */
+void priv_call_free(struct priv_call *call);
+
+/*
+ * In every callback err->code is E_OK or says why not; err is valid during
+ * the call.  Callbacks never run inside the function that made the request.
+ * Each function returns NULL only when out of memory; then there will be no
+ * callback.
+ */
+
+/* All permitted interfaces, in ifindex order; valid during the call. */
+typedef void (*priv_call_list_fn)(const struct err *err,
+    const struct priv_interface *interfaces, size_t n, void *arg);
+
+struct priv_call_request *priv_call_list(struct priv_call *call,
+    priv_call_list_fn fn, void *arg);
+
+struct priv_open_request {
+	uint32_t	 capture;	/* same for all sockets of one capture */
+	uint32_t	 ifindex;
+	uint32_t	 link_type;	/* enum priv_link_type */
+	uint32_t	 snaplen;	/* put into the allowed range */
+	uint32_t	 flags;		/* enum priv_open_flag */
+	uint64_t	 ring_bytes;	/* put into the allowed range */
+	const struct bpf_insn_raw *insns;	/* borrowed for the call */
+	uint32_t	 n_insns;		/* 1..BPF_PROG_MAX */
+};
+
+struct priv_opened {
+	int		 fd;		/* the callback's to close; mmap block_size * block_nr */
+	uint32_t	 handle;
+	uint32_t	 ifindex;
+	uint32_t	 link_type;
+	uint32_t	 arphrd;
+	uint32_t	 snaplen;
+	uint32_t	 block_size, block_nr, retire_ms;
+	bool		 is_promiscuous;
+	char		 name[PRIV_NAME_LEN];
+};
+
+/* opened is NULL unless err->code is E_OK. */
+typedef void (*priv_call_open_fn)(const struct err *err,
+    const struct priv_opened *opened, void *arg);
+
+/*
+ * The capture already runs when the callback is called: bind is capagent's
+ * last step.  Errors that matter to a client: E_DENIED, E_NOIFACE, E_IFDOWN,
+ * E_LIMIT, E_FILTER, E_NOMEM, E_STATE (the interface's link type is another).
+ */
+struct priv_call_request *priv_call_open(struct priv_call *call,
+    const struct priv_open_request *request, priv_call_open_fn fn, void *arg);
+
+typedef void (*priv_call_done_fn)(const struct err *err, void *arg);
+
+/* Replace the child's part of an open capture's filter. */
+struct priv_call_request *priv_call_filter(struct priv_call *call,
+    uint32_t handle, const struct bpf_insn_raw *insns, uint32_t n_insns,
+    priv_call_done_fn fn, void *arg);
+
+/*
+ * Let capagent close its duplicate: only then do ring and promiscuous mode
+ * end.  Close (and unmap) the own descriptor first.  fn may be NULL.
+ */
+struct priv_call_request *priv_call_close(struct priv_call *call,
+    uint32_t handle, priv_call_done_fn fn, void *arg);
+
+/*
+ * Forget a request: no callback will come.  A capture that was being opened
+ * is closed again when its reply arrives.
+ */
+void priv_call_cancel(struct priv_call *call, struct priv_call_request *request);
+
+#endif /* SERVER_PRIV_CALL_H */

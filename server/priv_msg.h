@@ -1,0 +1,251 @@
+/*
+ * priv_msg - what capagent and capagent-net say to each other.
+ *
+ * One SOCK_SEQPACKET message is one of these structs, whole, in host byte
+ * order, with at most one descriptor.  Everything is fixed in size: no
+ * length from the other side sizes anything.  Used by both sides; the
+ * receiver calls priv_msg_check() before it looks at a field.  capagent
+ * treats a message that fails the check as the work of a broken or taken
+ * over child, and stops.
+ */
+#ifndef SERVER_PRIV_MSG_H
+#define SERVER_PRIV_MSG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/bpf.h"
+#include "common/err.h"
+
+enum {
+	PRIV_BOUNDARY_FD = 3,		/* in capagent-net, from the start */
+
+	PRIV_NAME_LEN = 16,		/* IFNAMSIZ, with the NUL */
+	PRIV_TEXT_LEN = ERR_WHAT_LEN,
+	PRIV_PATH_LEN = 256,		/* file names, for messages only */
+	PRIV_ADDRESS_LEN = 64,		/* "[fe80::1%eth0]:65535" */
+	PRIV_LOG_SPEC_LEN = 128,
+
+	PRIV_LIST_COUNT = 32,		/* interfaces in one reply */
+	PRIV_MAX_LISTENERS = 16,
+	PRIV_MAX_LANES = 1,		/* sockets that share one capture's packets */
+	PRIV_MAX_SNAPLEN = 262144,
+	PRIV_MIN_RING = 2 << 20,	/* below it every short pause loses packets */
+};
+
+/* No machine gives one socket more; bounds the arithmetic. */
+#define PRIV_MAX_RING	((uint64_t)64 << 30)
+
+/* LINKTYPE_ values that an OPEN can ask for. */
+enum priv_link_type {
+	PRIV_LINK_ETHERNET = 1,
+	PRIV_LINK_RAW_IP = 101,
+	PRIV_LINK_COOKED = 276,		/* LINUX_SLL2: data begins at the network header */
+};
+
+/* Numbers are never reused. */
+enum priv_msg_type {
+	/* capagent to child, once, in this order (LISTENER 1..n times) */
+	PRIV_SETUP_CONFIG = 1,
+	PRIV_SETUP_LISTENER = 2,	/* fd: listening socket */
+	PRIV_SETUP_CERT = 3,		/* fd: PEM file */
+	PRIV_SETUP_KEY = 4,		/* fd: PEM file */
+	PRIV_SETUP_CA = 5,		/* fd: PEM file */
+	PRIV_SETUP_DONE = 6,
+	/* the child's one answer to the setup */
+	PRIV_READY = 16,
+	PRIV_FAILED = 17,
+	/* requests of the child, each answered by exactly one reply */
+	PRIV_LIST = 32,
+	PRIV_OPEN = 33,
+	PRIV_FILTER = 34,
+	PRIV_CLOSE = 35,
+	/* replies */
+	PRIV_LIST_REPLY = 48,
+	PRIV_OPEN_REPLY = 49,		/* fd: capture socket, when code is E_OK */
+	PRIV_FILTER_REPLY = 50,
+	PRIV_CLOSE_REPLY = 51,
+	/* capagent to child, any time after the setup: finish and exit */
+	PRIV_END = 64,
+};
+
+struct priv_hdr {
+	uint64_t	 build_id;	/* priv_build_id(): one build, one layout */
+	uint32_t	 type;		/* enum priv_msg_type */
+	uint32_t	 request_id;	/* the child's; the reply repeats it */
+};
+
+/* --- setup --- */
+
+/* How capagent-net confines itself; see sandbox.h. */
+enum priv_sandbox { PRIV_SANDBOX_ENFORCE = 0, PRIV_SANDBOX_LOG = 1, PRIV_SANDBOX_OFF = 2 };
+
+struct priv_setup_config {
+	struct priv_hdr	 hdr;
+	uint64_t	 ring_memory;	/* bytes, all captures together */
+	uint64_t	 log_memory;	/* bytes, all captures together */
+	uint32_t	 max_captures;
+	uint32_t	 max_interfaces; /* of one capture */
+	uint32_t	 max_snaplen;
+	uint32_t	 max_linger_s;
+	uint32_t	 mark;		/* SO_MARK of the agent's own connections */
+	uint32_t	 sandbox;	/* enum priv_sandbox */
+	uint32_t	 promiscuous;	/* 0: refused for every capture */
+	uint32_t	 has_config;	/* 1: a configuration file restricts captures */
+	char		 log_spec[PRIV_LOG_SPEC_LEN];	/* for log_set(); may be "" */
+};
+
+struct priv_setup_listener {
+	struct priv_hdr	 hdr;
+	char		 address[PRIV_ADDRESS_LEN];	/* as bound: "0.0.0.0:9443" */
+};
+
+struct priv_setup_file {	/* CERT, KEY, CA */
+	struct priv_hdr	 hdr;
+	char		 name[PRIV_PATH_LEN];
+};
+
+struct priv_plain {		/* SETUP_DONE, READY, END */
+	struct priv_hdr	 hdr;
+};
+
+/* FAILED, FILTER_REPLY, CLOSE_REPLY */
+struct priv_result {
+	struct priv_hdr	 hdr;
+	int32_t		 code;		/* enum err_code */
+	int32_t		 sys;		/* errno, or 0 */
+	char		 text[PRIV_TEXT_LEN];
+};
+
+/* --- requests and replies --- */
+
+struct priv_list {
+	struct priv_hdr	 hdr;
+	uint32_t	 start_index;	/* interfaces with this ifindex or a larger one */
+	uint32_t	 reserved;	/* 0 */
+};
+
+/* A permitted interface. */
+struct priv_interface {
+	uint32_t	 index;
+	uint32_t	 link_type;	/* what its OPEN must ask for, or COOKED */
+	uint32_t	 flags;		/* IFF_UP, IFF_RUNNING, IFF_LOOPBACK .. */
+	uint32_t	 mtu;
+	uint16_t	 arphrd;
+	uint8_t		 mac_len;	/* 0..8 */
+	uint8_t		 reserved;
+	uint8_t		 mac[8];
+	char		 name[PRIV_NAME_LEN];
+	uint32_t	 reserved2;
+};
+
+struct priv_list_reply {
+	struct priv_hdr	 hdr;
+	int32_t		 code;
+	int32_t		 sys;
+	uint32_t	 n;		/* 0..PRIV_LIST_COUNT */
+	uint32_t	 next_index;	/* start of the next LIST; 0 at the end */
+	struct priv_interface interfaces[PRIV_LIST_COUNT];
+	char		 text[PRIV_TEXT_LEN];
+};
+
+enum priv_open_flag {
+	PRIV_OPEN_PROMISCUOUS = 1,
+	PRIV_OPEN_INBOUND = 2,		/* nothing this host sends; needed on loopback */
+};
+#define PRIV_OPEN_FLAGS ((uint32_t)(PRIV_OPEN_PROMISCUOUS | PRIV_OPEN_INBOUND))
+
+/* Instructions of the child's part of the filter: 1..BPF_PROG_MAX. */
+struct priv_program {
+	uint32_t	 n_insns;
+	uint32_t	 reserved;	/* 0 */
+	struct bpf_insn_raw insns[BPF_PROG_MAX];
+};
+
+struct priv_open {
+	struct priv_hdr	 hdr;
+	uint64_t	 ring_bytes;	/* PRIV_MIN_RING..PRIV_MAX_RING */
+	uint32_t	 capture;	/* the child's number for the capture this is part of */
+	uint32_t	 ifindex;	/* 1..INT32_MAX */
+	uint32_t	 link_type;	/* enum priv_link_type the filter was made for */
+	uint32_t	 snaplen;	/* 1..PRIV_MAX_SNAPLEN */
+	uint32_t	 flags;		/* enum priv_open_flag */
+	uint32_t	 lanes;		/* 1 */
+	struct priv_program program;
+};
+
+struct priv_open_reply {
+	struct priv_hdr	 hdr;
+	int32_t		 code;
+	int32_t		 sys;
+	uint32_t	 handle;	/* for FILTER and CLOSE; never 0, never reused */
+	uint32_t	 ifindex;
+	uint32_t	 link_type;
+	uint32_t	 arphrd;
+	uint32_t	 snaplen;	/* largest the filter's answer can be */
+	uint32_t	 block_size;	/* the ring: block_size * block_nr bytes to map */
+	uint32_t	 block_nr;
+	uint32_t	 retire_ms;
+	uint32_t	 is_promiscuous;
+	uint32_t	 reserved;
+	char		 name[PRIV_NAME_LEN];
+	char		 text[PRIV_TEXT_LEN];
+};
+
+struct priv_filter {
+	struct priv_hdr	 hdr;
+	uint32_t	 handle;
+	uint32_t	 reserved;	/* 0 */
+	struct priv_program program;
+};
+
+struct priv_close {
+	struct priv_hdr	 hdr;
+	uint32_t	 handle;
+	uint32_t	 reserved;	/* 0 */
+};
+
+/* Room for any message, aligned for any of the structs. */
+union priv_msg {
+	struct priv_hdr		 hdr;
+	struct priv_setup_config config;
+	struct priv_setup_listener listener;
+	struct priv_setup_file	 file;
+	struct priv_plain	 plain;
+	struct priv_result	 result;
+	struct priv_list	 list;
+	struct priv_list_reply	 list_reply;
+	struct priv_open	 open;
+	struct priv_open_reply	 open_reply;
+	struct priv_filter	 filter;
+	struct priv_close	 close;
+};
+
+/* The number both executables of one build carry. */
+uint64_t priv_build_id(void);
+
+/* "OPEN"; "unknown" for a number that is no type. */
+const char *priv_msg_name(uint32_t type);
+
+/* The exact size of a message of this type, 0 for a number that is none. */
+size_t priv_msg_size(uint32_t type);
+
+/*
+ * Fill the header of a zeroed message.  Only the bytes up to
+ * priv_msg_size(type) of msg are ever sent.
+ */
+void priv_msg_init(union priv_msg *msg, enum priv_msg_type type,
+    uint32_t request_id);
+
+/*
+ * Is this a message as the other side must make it: known type, exact size,
+ * this build, an fd exactly where one belongs, every number in its range,
+ * every text terminated?
+ *
+ * E_BADMSG, with a text that names the message and the field.
+ */
+int priv_msg_check(const union priv_msg *msg, size_t len, bool has_fd,
+    struct err *err) MUST_CHECK;
+
+#endif /* SERVER_PRIV_MSG_H */

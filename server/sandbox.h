@@ -1,0 +1,39 @@
+/*
+ * sandbox - seccomp filters of the two processes: allow-lists with argument
+ * checks.
+ *
+ * Applied once, to all threads of the process, when its start is over.  A
+ * short list of an attacker's calls kills; whatever else is not allowed
+ * answers an error, so that an update of libc does not end captures.
+ */
+#ifndef SERVER_SANDBOX_H
+#define SERVER_SANDBOX_H
+
+#include "common/err.h"
+
+enum sandbox_mode {
+	SANDBOX_ENFORCE = 0,
+	SANDBOX_LOG = 1,	/* everything is allowed, what would not be is in the kernel's log */
+	SANDBOX_OFF = 2,
+};
+
+/* "enforce", "log", "off". */
+const char *sandbox_mode_name(enum sandbox_mode mode);
+
+/* E_USAGE for another word; ret_mode is then untouched. */
+int sandbox_mode_parse(const char *word, enum sandbox_mode *ret_mode,
+    struct err *err) MUST_CHECK;
+
+/* enforce, but off in builds with sanitizers, which need more calls. */
+enum sandbox_mode sandbox_mode_default(void);
+
+/*
+ * Confine capagent-net for good.  Every thread that runs and every later one
+ * is bound.  Libraries that open files on first use must have been used.
+ */
+int sandbox_net_apply(enum sandbox_mode mode, struct err *err) MUST_CHECK;
+
+/* Confine capagent after its start.  It has one thread. */
+int sandbox_priv_apply(enum sandbox_mode mode, struct err *err) MUST_CHECK;
+
+#endif /* SERVER_SANDBOX_H */
