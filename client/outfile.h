@@ -6,6 +6,9 @@
  * would change it for the shell), notices a reader that went away also on an
  * idle line (it polls the descriptor for POLLERR while it waits for work),
  * and reports back through the loop.
+ *
+ * What one outfile_reserve() gave is never left in part at the end of a
+ * regular file: when a write fails the file is cut back to such a boundary.
  */
 #ifndef CLIENT_OUTFILE_H
 #define CLIENT_OUTFILE_H
@@ -25,13 +28,15 @@ enum outfile_event {
 	OUTFILE_EV_ERROR,	/* see outfile_error(); nothing more is written */
 };
 
+/* Called from the loop; must not close out itself, see loop_defer(). */
 typedef void (*outfile_fn)(struct outfile *out, enum outfile_event event,
     void *arg);
 
 /*
  * Open path ("-" for stdout) and start the writer.  A regular file is created
  * or truncated, mode 0666 less umask, close-on-exec.  E_OUTPUT (or E_NOSPACE) with
- * "PATH: open: cause".
+ * "'PATH': open: cause".  A named pipe is opened by the writer, because that
+ * waits for its reader.
  */
 struct outfile *outfile_open(struct loop *loop, const char *path,
     outfile_fn fn, void *arg, struct err *err);

@@ -67,6 +67,12 @@ struct sink_ops {
 	int (*stats)(struct sink *sink, uint32_t iface,
 	    const struct sink_stats *stats, struct err *err);
 
+	/*
+	 * How many packets were shortened (original length kept) because a
+	 * reader of this format takes no longer block.
+	 */
+	uint64_t (*cut)(const struct sink *sink);
+
 	/* Free the sink; the outfile stays the caller's. */
 	void (*free)(struct sink *sink);
 };
