@@ -62,7 +62,8 @@ int conn_send(struct conn *conn, const void *data, size_t len) MUST_CHECK;
 
 /*
  * Queue data without a copy; it must not change until done(arg), which is
- * called exactly once: when sent, or when the connection is freed.
+ * called exactly once on E_OK: when all is sent (perhaps before this returns),
+ * or when the connection breaks or is freed.  On an error it is not called.
  */
 int conn_send_ref(struct conn *conn, const void *data, size_t len,
     void (*done)(void *arg), void *arg) MUST_CHECK;
@@ -73,12 +74,16 @@ size_t conn_queued(const struct conn *conn);
 /* LOW_WATER is reported when the queue falls to low (default 0). */
 void conn_set_low_water(struct conn *conn, size_t low);
 
-/* Send what is queued and a TLS close, then report SENT. */
+/*
+ * Send what is queued and a TLS close, wait a moment (1 s at most) for the peer
+ * to read it, then report SENT.  Nothing more is read.
+ */
 void conn_finish(struct conn *conn);
 
 /*
- * Take the connection off its loop, then give it to another thread, whose
- * loop it joins with new callbacks.  Unread bytes stay inside.
+ * Take the connection off its loop (not from its own callback), then give it
+ * to another thread, whose loop it joins with new callbacks.  Unread bytes
+ * stay inside.  When attach fails the caller frees conn.
  */
 void conn_detach(struct conn *conn);
 int conn_attach(struct conn *conn, struct loop *loop, conn_fn fn, void *arg,
