@@ -9,9 +9,9 @@
 
 #include <stdint.h>
 
+#include "common/clock.h"
 #include "common/err.h"
 #include "proto/batch.h"
-#include "proto/codec.h"
 
 struct outfile;
 
