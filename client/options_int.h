@@ -1,0 +1,38 @@
+/*
+ * options_int - the values of single options.
+ *
+ * For options.c and options_value.c only.  Each fails with E_USAGE and a
+ * text that begins with the option's name.
+ */
+#ifndef CLIENT_OPTIONS_INT_H
+#define CLIENT_OPTIONS_INT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/options.h"
+
+/* -c: 1 or more. */
+int options_value_count(const char *text, uint64_t *ret_count, struct err *err)
+    MUST_CHECK;
+
+/* -s: 1..PROTO_MAX_SNAPLEN; 0 is the largest. */
+int options_value_snaplen(const char *text, uint32_t *ret_snaplen,
+    struct err *err) MUST_CHECK;
+
+/* -B: KiB, or with a suffix K, M, G (powers of 1024); to bytes. */
+int options_value_size(const char *text, uint64_t *ret_bytes, struct err *err)
+    MUST_CHECK;
+
+/* -F. */
+int options_value_format(const char *text, enum options_format *ret_format,
+    struct err *err) MUST_CHECK;
+
+/* The format that the end of a file's name asks for. */
+enum options_format options_format_of(const char *path);
+
+/* n words joined by blanks; the caller frees the result. */
+int options_filter_join(const char *const words[], size_t n, char **ret_text,
+    struct err *err) MUST_CHECK;
+
+#endif /* CLIENT_OPTIONS_INT_H */

@@ -1,0 +1,79 @@
+#include "client/options.h"
+
+#include <event2/event.h>
+#include <openssl/crypto.h>
+#include <pcap/pcap.h>
+
+#include "proto/limits.h"
+
+static const char help[] =
+"usage: capclient SENSOR[:PORT] -i IFACE [-i IFACE ...] [OPTION ...] -w FILE [FILTER]\n"
+"       capclient -D SENSOR[:PORT]\n"
+"\n"
+"Captures packets on another host, where capagent runs, into a file here.\n"
+"Words before the first option are the sensor, all later words the filter.\n"
+"\n"
+"  capclient sensor1 -i eth0 -w dns.pcapng udp port 53\n"
+"  capclient sensor1 -i eth0 -f \"tcp port 443\" -w - | wireshark -k -i -\n"
+"\n"
+"What to capture\n"
+"  -i, --interface IFACE      interface of the sensor; may be repeated\n"
+"  -D, --list-interfaces      list the sensor's interfaces and end\n"
+"  -f, --filter FILTER        pcap-filter(7) expression, instead of words\n"
+"      --filter-file FILE     read the filter from FILE\n"
+"  -c, --count N              end after N packets\n"
+"  -s, --snapshot-length N    bytes of each packet (default 261120, 0: 262144)\n"
+"  -p, --no-promiscuous-mode  do not make the interface promiscuous\n"
+"  -B, --buffer-size SIZE     the sensor's kernel buffer: KiB, or with K, M, G\n"
+"\n"
+"Where to write\n"
+"  -w, --write FILE           output; - is stdout\n"
+"  -F, --format pcapng|pcap   default: pcapng, pcap for FILE.pcap\n"
+"\n"
+"Connection\n"
+"      --server-name NAME     name to verify instead of the address's\n"
+"      --cert, --key FILE     client certificate and private key\n"
+"      --ca FILE              authority that issued the sensor's certificate\n"
+"\n"
+"Messages\n"
+"  -q, --quiet                no progress line\n"
+"  -v, --verbose              say more; twice: everything\n"
+"      --log LEVEL[:TOKENS]   err, warn, info or debug\n"
+"  -h, --help                 this text\n"
+"      --version [--verbose]  version; with libraries and paths\n"
+"\n"
+"-n and -U are accepted and change nothing.  Exit statuses, certificates and\n"
+"examples: man capclient\n";
+
+void
+options_print_help(FILE *out)
+{
+	fputs(help, out);
+}
+
+static const char *
+sanitizers(void)
+{
+#ifdef CAP_SANITIZED
+	return "on";
+#else
+	return "off";
+#endif
+}
+
+void
+options_print_version(FILE *out, bool verbose)
+{
+	fprintf(out, "capclient %s\n", CAP_VERSION);
+	if (!verbose)
+		return;
+	fprintf(out, "protocol: %d, port %d\n", PROTO_VERSION, PROTO_PORT);
+	fprintf(out, "formats: pcapng, pcap (nanoseconds)\n");
+	fprintf(out, "certificates: ~/.config/capclient/client.pem, client.key, "
+	    "ca.pem\n");
+	fprintf(out, "libpcap: %s\n", pcap_lib_version());
+	fprintf(out, "openssl: %s\n", OpenSSL_version(OPENSSL_VERSION));
+	fprintf(out, "libevent: %s\n", event_get_version());
+	fprintf(out, "compiler: %s\n", __VERSION__);
+	fprintf(out, "sanitizers: %s\n", sanitizers());
+}
