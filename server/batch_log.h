@@ -55,7 +55,10 @@ uint64_t batch_log_count(const struct batch_log *log);	/* batches held */
  */
 struct log_cursor *batch_log_open_cursor(struct batch_log *log);
 
-/* Batches that only this cursor held back are released.  NULL is allowed. */
+/*
+ * Batches that only this cursor held back are released; without any cursor
+ * the log keeps what its bound allows.  NULL is allowed.
+ */
 void batch_log_close_cursor(struct log_cursor *cursor);
 
 /* What a reader gets: a batch, or, when batch is NULL, a gap. */
