@@ -21,13 +21,14 @@ enum {
 	HEADER_ALIGNMENT = 8,
 
 	/* sockaddr_ll follows the header; bytes start behind it. */
-	SLL_OFFSET = TPACKET_ALIGN(sizeof(struct tpacket3_hdr)),
+	SLL_OFFSET = sizeof(struct tpacket3_hdr),
 	PACKET_MIN = SLL_OFFSET + sizeof(struct sockaddr_ll),
 };
 
-_Static_assert((int)PACKET_MIN == (int)TPACKET3_HDRLEN, "as the kernel lays out");
-_Static_assert(SLL2_LEN <= PROTO_MAX_LINK_EXTRA, "counted in the limits");
-_Static_assert(VLAN_TAG_LEN <= PROTO_MAX_LINK_EXTRA, "counted in the limits");
+_Static_assert(sizeof(struct tpacket3_hdr) % TPACKET_ALIGNMENT == 0,
+    "TPACKET_ALIGN() changes nothing");
+_Static_assert((int)SLL2_LEN <= (int)PROTO_MAX_LINK_EXTRA, "a limit");
+_Static_assert((int)VLAN_TAG_LEN <= (int)PROTO_MAX_LINK_EXTRA, "a limit");
 
 /* How a packet's bytes become those of a file. */
 enum layout { LAYOUT_PLAIN, LAYOUT_ETHERNET, LAYOUT_COOKED, LAYOUT_CAN };
