@@ -147,7 +147,7 @@ msg_free(struct msg *msg)
 	case MSG_ACK:
 	case MSG_STOP:
 	case MSG_PING:
-	case MSG_BATCH:
+	case MSG_PACKET_BATCH:
 	case MSG_GAP:
 	case MSG_PONG:
 		break;
@@ -168,7 +168,7 @@ msg_type_name(enum msg_type type)
 	case MSG_PING:			return "Ping";
 	case MSG_INTERFACE_LIST:	return "InterfaceList";
 	case MSG_STARTED:		return "Started";
-	case MSG_BATCH:			return "Batch";
+	case MSG_PACKET_BATCH:			return "Batch";
 	case MSG_GAP:			return "Gap";
 	case MSG_STATS:			return "Stats";
 	case MSG_ENDED:			return "Ended";

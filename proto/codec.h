@@ -21,7 +21,7 @@ enum msg_type {
 	MSG_ERROR = 1, MSG_HELLO = 2,
 	MSG_LIST_REQUEST = 3, MSG_START = 4, MSG_ACK = 5, MSG_STOP = 6,
 	MSG_PING = 7,
-	MSG_INTERFACE_LIST = 16, MSG_STARTED = 17, MSG_BATCH = 18, MSG_GAP = 19,
+	MSG_INTERFACE_LIST = 16, MSG_STARTED = 17, MSG_PACKET_BATCH = 18, MSG_GAP = 19,
 	MSG_STATS = 20, MSG_ENDED = 21, MSG_PONG = 22,
 };
 
@@ -136,7 +136,7 @@ struct msg {
 
 /*
  * Encode msg as a complete frame, header included, into a buffer the caller
- * frees.  MSG_BATCH is not for here.  E_NOMEM, E_TOOBIG (over
+ * frees.  MSG_PACKET_BATCH is not for here.  E_NOMEM, E_TOOBIG (over
  * PROTO_MAX_MESSAGE).  Strings too long for their field's limit are the
  * caller's bug and are cut.
  */

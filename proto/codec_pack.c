@@ -339,7 +339,7 @@ fill_plain(const struct msg *msg, struct bodies *b, Capture__Envelope *envelope)
 	case MSG_STARTED:
 	case MSG_STATS:
 	case MSG_ENDED:
-	case MSG_BATCH:
+	case MSG_PACKET_BATCH:
 		break;
 	}
 	return E_BUG;
@@ -375,7 +375,7 @@ fill(struct arena *arena, const struct msg *msg, struct bodies *b,
 	case MSG_PING:
 	case MSG_GAP:
 	case MSG_PONG:
-	case MSG_BATCH:
+	case MSG_PACKET_BATCH:
 		break;
 	}
 	return fill_plain(msg, b, envelope);

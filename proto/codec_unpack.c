@@ -417,7 +417,7 @@ take(struct arena *arena, const ProtobufCMessage *body, struct msg *out)
 	case MSG_LIST_REQUEST:
 	case MSG_STOP:
 		return E_OK;
-	case MSG_BATCH:
+	case MSG_PACKET_BATCH:
 		break;
 	}
 	return E_STATE;

@@ -13,8 +13,8 @@ enum {
 	/* A message: room for a full batch, its columns and the largest packet. */
 	PROTO_MAX_MESSAGE = 1 << 20,
 
-	/* Before Start a client has nothing long to say but its filter. */
-	PROTO_MAX_REQUEST = 128 << 10,
+	/* From a client: a Start with three full programs is the longest. */
+	PROTO_MAX_REQUEST = 256 << 10,
 
 	/* tcpdump's and Wireshark's own limit for a packet. */
 	PROTO_MAX_SNAPLEN = 262144,

@@ -1,0 +1,303 @@
+#include "server/captures.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/bpf_link.h"
+#include "common/log.h"
+#include "common/mailbox.h"
+
+enum {
+	LOG_DEFAULT = 64 << 20,
+	LOG_MIN = 2 << 20,	/* a few batches: below it every pause loses some */
+};
+
+struct entry {
+	struct entry	*next;
+	struct captures	*set;
+	struct capture	*capture;
+	size_t		 log_bytes;
+	struct captures_socket *sockets;
+	uint32_t	 n_sockets;
+	uint32_t	 n_filters;	/* reject-all requests under way */
+	struct priv_call_request **requests;	/* of them, by socket; NULL when done */
+	bool		 is_quiescing;
+};
+
+struct captures {
+	struct net	*net;
+	struct mailbox	*mail;
+	struct entry	*first;
+	unsigned	 n;
+	uint64_t	 log_used;
+	loop_fn		 done;		/* captures_end() */
+	void		*done_arg;
+};
+
+static void on_mail(struct mail *mail, void *arg);
+
+struct captures *
+captures_new(struct net *net, struct err *err)
+{
+	struct captures *set = calloc(1, sizeof(*set));
+
+	if (set == NULL) {
+		err_set(err, E_NOMEM, "captures: create: out of memory");
+		return NULL;
+	}
+	set->net = net;
+	set->mail = mailbox_new(net->loop, on_mail, set, err);
+	if (set->mail == NULL) {
+		free(set);
+		return NULL;
+	}
+	return set;
+}
+
+static void
+drop_mail(struct mail *mail)
+{
+	(void)mail;	/* embedded in its capture */
+}
+
+void
+captures_free(struct captures *set)
+{
+	if (set == NULL)
+		return;
+	mailbox_free(set->mail, drop_mail);
+	free(set);
+}
+
+unsigned
+captures_count(const struct captures *set)
+{
+	return set->n;
+}
+
+size_t
+captures_log_budget(const struct captures *set, uint64_t asked)
+{
+	uint64_t all = set->net->setup.config.log_memory;
+	uint64_t left = all > set->log_used ? all - set->log_used : 0;
+
+	if (asked == 0)
+		asked = LOG_DEFAULT;
+	if (asked < LOG_MIN)
+		asked = LOG_MIN;
+	if (asked > left)
+		asked = left;
+	return asked < LOG_MIN ? 0 : (size_t)asked;
+}
+
+int
+captures_link(const struct net *net, const struct captures_socket *s,
+    struct bpf_prog *ret_prog, struct err *err)
+{
+	struct prologue_config cfg = s->prologue;
+
+	cfg.own = &net->own;
+	cfg.mark = net->setup.config.mark;
+	if (s->program != NULL) {
+		cfg.filter = s->program->insns;
+		cfg.n_filter = s->program->n;
+	}
+	return prologue_build(&cfg, ret_prog, err);
+}
+
+static void
+free_sockets(struct captures_socket *sockets, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		free(sockets[i].program);
+	free(sockets);
+}
+
+/* In capagent too: only then do the ring and promiscuous mode end. */
+static void
+close_handles(struct captures *set, const struct captures_socket *sockets,
+    uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (priv_call_close(set->net->call, sockets[i].handle, NULL,
+		    NULL) == NULL)
+			log_err(LOG_CAPTURE, "interface '%s': close: out of "
+			    "memory: it stays open until the agent ends",
+			    sockets[i].socket.name);
+}
+
+static struct entry *
+entry_new(struct captures *set, struct captures_socket *sockets, uint32_t n)
+{
+	struct entry *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return NULL;
+	e->requests = calloc(n, sizeof(struct priv_call_request *));
+	if (e->requests == NULL) {
+		free(e);
+		return NULL;
+	}
+	e->set = set;
+	e->sockets = sockets;
+	e->n_sockets = n;
+	return e;
+}
+
+int
+captures_start(struct captures *set, struct capture_config *cfg,
+    struct captures_socket *sockets, uint32_t n, struct err *err)
+{
+	struct entry *e = entry_new(set, sockets, n);
+	struct capture_socket *plain = calloc(n, sizeof(*plain));
+
+	if (e == NULL || plain == NULL) {
+		conn_free(cfg->conn);
+		frame_reader_free(cfg->reader);
+		for (uint32_t i = 0; i < n; i++)
+			close(sockets[i].socket.fd);
+		err_set(err, E_NOMEM, "capture: create: out of memory");
+		goto out;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		plain[i] = sockets[i].socket;
+	cfg->owner = set->mail;
+	cfg->owner_arg = e;
+	cfg->sockets = plain;
+	cfg->n_sockets = n;
+	e->log_bytes = cfg->log_bytes;
+	e->capture = capture_start(cfg, err);
+	if (e->capture == NULL)
+		goto out;
+	free(plain);
+	e->next = set->first;
+	set->first = e;
+	set->n++;
+	set->log_used += e->log_bytes;
+	return E_OK;
+out:
+	free(plain);
+	if (e != NULL)
+		free(e->requests);
+	free(e);
+	close_handles(set, sockets, n);
+	free_sockets(sockets, n);
+	return err == NULL ? E_NOMEM : err->code;
+}
+
+static void
+relinked(const struct err *err, void *arg)
+{
+	(void)arg;
+	if (err->code != E_OK)
+		log_err(LOG_CAPTURE, "filter: link anew: %s: the agent's own "
+		    "traffic on a new address is not left out", err->what);
+}
+
+void
+captures_relink(struct captures *set)
+{
+	struct bpf_prog *prog = malloc(sizeof(*prog));
+	struct err err;
+
+	if (prog == NULL) {
+		log_err(LOG_CAPTURE, "filter: link anew: out of memory");
+		return;
+	}
+	for (struct entry *e = set->first; e != NULL; e = e->next)
+		for (uint32_t i = 0; i < e->n_sockets && !e->is_quiescing; i++) {
+			if (captures_link(set->net, &e->sockets[i], prog,
+			    &err) != E_OK)
+				relinked(&err, NULL);
+			else if (priv_call_filter(set->net->call,
+			    e->sockets[i].handle, prog->insns, prog->n,
+			    relinked, NULL) == NULL)
+				log_err(LOG_CAPTURE, "filter: link anew: out of "
+				    "memory");
+		}
+	free(prog);
+}
+
+/* A reject-all filter is attached, or cannot be: the drain has its own bound. */
+static void
+quiesced(const struct err *err, void *arg)
+{
+	struct entry *e = arg;
+
+	if (err->code != E_OK)
+		log_warn(LOG_CAPTURE, "end: close the tap: %s", err->what);
+	if (--e->n_filters == 0) {
+		memset(e->requests, 0, e->n_sockets * sizeof(*e->requests));
+		capture_quiesced(e->capture);
+	}
+}
+
+static void
+quiesce(struct entry *e)
+{
+	static const struct bpf_insn_raw reject_all = { .code = 0x06 };	/* ret #0 */
+
+	e->is_quiescing = true;
+	for (uint32_t i = 0; i < e->n_sockets; i++) {
+		e->requests[i] = priv_call_filter(e->set->net->call,
+		    e->sockets[i].handle, &reject_all, 1, quiesced, e);
+		if (e->requests[i] != NULL)
+			e->n_filters++;
+	}
+	if (e->n_filters == 0)
+		capture_quiesced(e->capture);
+}
+
+static void
+finish(struct captures *set, struct entry *e)
+{
+	struct entry **at = &set->first;
+
+	while (*at != e)
+		at = &(*at)->next;
+	*at = e->next;
+	set->n--;
+	set->log_used -= e->log_bytes;
+	/* The client left while the tap was being closed. */
+	for (uint32_t i = 0; i < e->n_sockets && e->n_filters > 0; i++)
+		if (e->requests[i] != NULL)
+			priv_call_cancel(set->net->call, e->requests[i]);
+	capture_join(e->capture);
+	close_handles(set, e->sockets, e->n_sockets);
+	free_sockets(e->sockets, e->n_sockets);
+	free(e->requests);
+	free(e);
+	if (set->n == 0 && set->done != NULL)
+		set->done(set->done_arg);
+}
+
+static void
+on_mail(struct mail *mail, void *arg)
+{
+	struct capture_mail *m = (struct capture_mail *)(void *)mail;
+	struct entry *e = capture_owner_arg(m->capture);
+
+	switch (m->type) {
+	case CAPTURE_MAIL_QUIESCE:
+		quiesce(e);
+		return;
+	case CAPTURE_MAIL_DONE:
+		finish(arg, e);
+		return;
+	}
+}
+
+void
+captures_end(struct captures *set, loop_fn done, void *arg)
+{
+	set->done = done;
+	set->done_arg = arg;
+	if (set->n == 0) {
+		done(arg);
+		return;
+	}
+	for (struct entry *e = set->first; e != NULL; e = e->next)
+		capture_end(e->capture, E_OK);
+}
