@@ -1,0 +1,114 @@
+#include "common/bpf_link.h"
+
+#include <linux/filter.h>
+#include <string.h>
+
+#include "common/bpf_asm.h"
+#include "common/bpf_flow.h"
+
+static bool
+is_ret(const struct bpf_insn_raw *insn)
+{
+	return BPF_CLASS(insn->code) == BPF_RET;
+}
+
+/* Copy a part, its accepting returns becoming jumps to next. */
+static void
+copy_to_next(struct bpf_asm *a, const struct bpf_prog *prog, uint16_t next)
+{
+	uint16_t base = bpf_asm_labels(a, prog->n);
+
+	for (size_t pc = 0; pc < prog->n; pc++) {
+		const struct bpf_insn_raw *insn = &prog->insns[pc];
+
+		bpf_asm_bind(a, (uint16_t)(base + pc));
+		if (!is_ret(insn)) {
+			bpf_asm_copy(a, prog->insns, pc, base);
+		} else if (BPF_RVAL(insn->code) == BPF_A) {
+			bpf_asm_unless(a, BPF_JMP | BPF_JEQ | BPF_K, 0, next);
+			bpf_asm_insn(a, BPF_RET | BPF_K, 0);
+		} else if (insn->k == 0) {
+			bpf_asm_insn(a, BPF_RET | BPF_K, 0);
+		} else {
+			bpf_asm_jump(a, next);
+		}
+	}
+}
+
+/* Copy a part that expects A and X to be 0, as the kernel leaves them. */
+static void
+copy_from_start(struct bpf_asm *a, const struct bpf_insn_raw *insns, size_t n)
+{
+	uint8_t live[BPF_PROG_MAX];
+	uint16_t base = bpf_asm_labels(a, n);
+
+	bpf_flow_live(insns, n, live);
+	if ((live[0] & BPF_LIVE_A) != 0)
+		bpf_asm_insn(a, BPF_LD | BPF_IMM, 0);
+	if ((live[0] & BPF_LIVE_X) != 0)
+		bpf_asm_insn(a, BPF_LDX | BPF_IMM, 0);
+	for (size_t pc = 0; pc < n; pc++) {
+		bpf_asm_bind(a, (uint16_t)(base + pc));
+		bpf_asm_copy(a, insns, pc, base);
+	}
+}
+
+int
+bpf_link_append(struct bpf_prog *prog, const struct bpf_insn_raw *part, size_t n)
+{
+	struct bpf_asm a;
+	uint16_t next;
+
+	if (prog->n == 0) {
+		prog->n = (uint32_t)n;
+		memcpy(prog->insns, part, n * sizeof(part[0]));
+		return E_OK;
+	}
+	bpf_asm_init(&a);
+	next = bpf_asm_labels(&a, 1);
+	copy_to_next(&a, prog, next);
+	bpf_asm_bind(&a, next);
+	copy_from_start(&a, part, n);
+	return bpf_asm_finish(&a, prog);
+}
+
+static void
+copy_capped(struct bpf_asm *a, const struct bpf_prog *prog, uint32_t max)
+{
+	uint16_t base = bpf_asm_labels(a, prog->n);
+
+	for (size_t pc = 0; pc < prog->n; pc++) {
+		const struct bpf_insn_raw *insn = &prog->insns[pc];
+		uint16_t keep;
+
+		bpf_asm_bind(a, (uint16_t)(base + pc));
+		if (!is_ret(insn)) {
+			bpf_asm_copy(a, prog->insns, pc, base);
+		} else if (BPF_RVAL(insn->code) == BPF_A) {
+			keep = bpf_asm_labels(a, 1);
+			bpf_asm_unless(a, BPF_JMP | BPF_JGT | BPF_K, max, keep);
+			bpf_asm_insn(a, BPF_RET | BPF_K, max);
+			bpf_asm_bind(a, keep);
+			bpf_asm_insn(a, BPF_RET | BPF_A, 0);
+		} else {
+			bpf_asm_insn(a, BPF_RET | BPF_K, insn->k < max ? insn->k : max);
+		}
+	}
+}
+
+int
+bpf_link_cap(struct bpf_prog *prog, uint32_t max)
+{
+	struct bpf_asm a;
+
+	bpf_asm_init(&a);
+	copy_capped(&a, prog, max);
+	return bpf_asm_finish(&a, prog);
+}
+
+void
+bpf_link_return(struct bpf_prog *prog, uint32_t k)
+{
+	prog->n = 1;
+	prog->insns[0] = (struct bpf_insn_raw){ .code = BPF_RET | BPF_K, .k = k };
+}

@@ -1,0 +1,51 @@
+/*
+ * bpf_move - run a program on packets whose header bytes are elsewhere.
+ *
+ * A program reads a packet as a file has it.  The kernel's filter sees the
+ * packet without some of its first bytes, but knows what they hold.  Loads
+ * are rewritten so that the program gives the answer that it would give on
+ * the packet of the file.  Used for the stripped VLAN tag and for cooked
+ * sockets; the parts of bpf_link that know which bytes those are call this.
+ */
+#ifndef COMMON_BPF_MOVE_H
+#define COMMON_BPF_MOVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/bpf.h"
+#include "common/bpf_asm.h"
+#include "common/err.h"
+
+/* Where one byte of the header comes from. */
+struct bpf_source {
+	enum { BPF_SOURCE_NONE, BPF_SOURCE_ZERO, BPF_SOURCE_ANCILLARY } kind;
+	uint32_t	 k;		/* SKF_AD_OFF + x, an ancillary load */
+	uint8_t		 shift;		/* of the byte in its value: 0, 8, 16, 24 */
+};
+
+/*
+ * Bytes before first are where the file has them, bytes from end on are
+ * end - first nearer to the start, those between have a source each.  The
+ * packet is end - first shorter.
+ */
+struct bpf_move {
+	uint32_t	 first, end;
+	const struct bpf_source *sources;
+};
+
+/*
+ * Append to a the rewritten copy of a checked program, entered at its first
+ * instruction with A and X as the program expects them at its start.
+ * *ret_is_changed says whether any instruction is not as before.
+ *
+ * Loads at negative offsets (ancillary, network header) stay as they are.
+ *
+ * E_FILTER  it reads a byte that has no source, or a rewritten load needs a
+ *           scratch word and all sixteen are used
+ */
+int bpf_move_append(struct bpf_asm *a, const struct bpf_insn_raw *insns, size_t n,
+    const struct bpf_move *move, bool *ret_is_changed) MUST_CHECK;
+
+#endif /* COMMON_BPF_MOVE_H */
