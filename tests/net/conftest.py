@@ -1,5 +1,6 @@
 """Fixtures: one set of lines for the run, one lab for each test."""
 import os
+import shutil
 import subprocess
 import sys
 
@@ -52,6 +53,9 @@ def lab(request, net, pki, blast, tmp_path):
     yield made
     made.end()
     assert not made.sanitizer_reports(), "\n".join(made.sanitizer_reports())
+    # Captures are large; those of a failure stay for a look.
+    if not getattr(request.node, "has_failed", False):
+        shutil.rmtree(made.dir, ignore_errors=True)
 
 
 @pytest.fixture
@@ -65,6 +69,7 @@ def pytest_runtest_makereport(item):
     outcome = yield
     report = outcome.get_result()
     made = getattr(item, "lab", None)
+    item.has_failed = getattr(item, "has_failed", False) or report.failed
     if report.failed and made is not None:
         for proc in made.procs:
             report.sections.append((f"{proc.name} [{proc.pid}]", proc.report()[-6000:]))

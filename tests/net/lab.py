@@ -51,6 +51,15 @@ def eventually(check, timeout=10, what="condition"):
         pause.wait(0.01)
 
 
+def holds(check, seconds):
+    """Call check(elapsed) again and again; for what must not happen."""
+    start = time.monotonic()
+    pause = threading.Event()
+    while time.monotonic() - start < seconds:
+        check(time.monotonic() - start)
+        pause.wait(0.1)
+
+
 def run(*argv, **kwargs):
     """Run to the end; standard output, or an AssertionError with everything."""
     done = subprocess.run(argv, check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -376,8 +385,8 @@ class Pki:
             Pki.__init__(sub, other)
         return other
 
-    def issue_expired(self, role, name):
-        """What capcert refuses to make: a certificate that has ended."""
+    def issue_dated(self, role, name, start, end):
+        """What capcert does not make: a lifetime in the past or of seconds (UTC times)."""
         work = tempfile.mkdtemp(dir=self.dir)
         with open(os.path.join(work, "conf"), "w", encoding="ascii") as f:
             f.write(f"[ca]\ndefault_ca=d\n[d]\ndatabase={work}/index\nrand_serial=yes\n"
@@ -393,7 +402,7 @@ class Pki:
             "-nodes", "-keyout", self.path(name + ".key"), "-config", conf, "-out", csr)
         run("openssl", "ca", "-batch", "-notext", "-config", conf, "-cert", self.path("ca.pem"),
             "-keyfile", self.path("ca.key"), "-extensions", "e", "-in", csr,
-            "-startdate", "20200101000000Z", "-enddate", "20200201000000Z",
+            "-startdate", f"{start:%Y%m%d%H%M%SZ}", "-enddate", f"{end:%Y%m%d%H%M%SZ}",
             "-out", self.path(name + ".pem"))
         os.chmod(self.path(name + ".key"), 0o600)
 
