@@ -1,0 +1,74 @@
+/*
+ * sensor - the session with one agent: connect, hello, ask or capture.
+ *
+ * Checks everything the agent sends before its owner sees it: order of
+ * messages, sequence of batches, counts.  Knows nothing of files.  Runs on
+ * one loop.
+ */
+#ifndef CLIENT_SENSOR_H
+#define CLIENT_SENSOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/address.h"
+#include "common/err.h"
+#include "common/loop.h"
+#include "common/tls.h"
+#include "proto/batch.h"
+#include "proto/codec.h"
+
+struct sensor;
+
+/* Called from the loop; none after sensor_free(), which each may call. */
+struct sensor_events {
+	/* The agent's hello: it accepted our certificate.  Ask now. */
+	void (*hello)(const struct msg_hello *hello, void *arg);
+	void (*list)(const struct msg_interface_list *list, void *arg);
+	void (*started)(const struct msg_started *started, void *arg);
+	/* A checked batch, next in sequence; valid during the call. */
+	void (*batch)(struct batch_reader *batch, void *arg);
+	/* Batches that will not come; takes their place in the sequence. */
+	void (*gap)(const struct msg_gap *gap, void *arg);
+	void (*stats)(const struct msg_stats *stats, void *arg);
+	/* The capture ended; everything has come.  The sensor is done. */
+	void (*ended)(const struct msg_ended *ended, void *arg);
+	/* Refused, broken or lost; the sensor is done. */
+	void (*failed)(const struct err *err, void *arg);
+};
+
+struct sensor_config {
+	const struct address *address;	/* borrowed for the call */
+	const char	*server_name;	/* NULL: the address's host */
+	struct tls	*tls;		/* borrowed for the sensor's life */
+	const struct sensor_events *events;
+	void		*arg;
+};
+
+/*
+ * Resolve the name (blocking) and start to connect, trying each address in
+ * turn.  NULL with E_UNREACHABLE when the name does not resolve, or E_NOMEM.
+ * Everything later comes as an event.
+ */
+struct sensor *sensor_new(struct loop *loop, const struct sensor_config *cfg,
+    struct err *err);
+void sensor_free(struct sensor *sensor);
+
+/* After hello, once: ask for the list, or start a capture. */
+void sensor_ask_list(struct sensor *sensor);
+void sensor_start(struct sensor *sensor, const struct msg_start *start);
+
+/* Everything up to sequence is written. */
+void sensor_ack(struct sensor *sensor, uint64_t sequence);
+
+/* Let the agent drain and end; ended or failed follows. */
+void sensor_stop(struct sensor *sensor);
+
+/* Stop reading while the output is full, and go on. */
+void sensor_pause(struct sensor *sensor);
+void sensor_resume(struct sensor *sensor);
+
+/* "sensor1:9443 (10.0.0.7)", for messages. */
+const char *sensor_name(const struct sensor *sensor);
+
+#endif /* CLIENT_SENSOR_H */
