@@ -78,7 +78,7 @@ int
 main(int argc, char *argv[])
 {
 	struct options opt;
-	enum exit_status status;
+	enum exit_status status = EXIT_FAILED;
 	struct err err;
 
 	log_init("capclient");
