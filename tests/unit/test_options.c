@@ -1,0 +1,413 @@
+/* client/options, client/certs: what is meant, and what is refused with a hint. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/certs.h"
+#include "client/exit.h"
+#include "client/options.h"
+
+enum { MAX_ARGS = 32 };
+
+/* Parse a command line written with blanks; '_' stands for one in a word. */
+static int
+parse_on(bool is_terminal, const char *line, struct options *ret_options,
+    struct err *err)
+{
+	static char copy[1024];		/* options borrow from it */
+	char *argv[MAX_ARGS + 1] = { NULL };
+	char *save = NULL;
+	int argc = 0;
+
+	snprintf(copy, sizeof(copy), "capclient %s", line);
+	for (char *w = strtok_r(copy, " ", &save); w != NULL && argc < MAX_ARGS;
+	    w = strtok_r(NULL, " ", &save)) {
+		for (char *p = w; *p != '\0'; p++)
+			if (*p == '_')
+				*p = ' ';
+		argv[argc++] = w;
+	}
+	return options_parse(argc, argv, is_terminal, ret_options, err);
+}
+
+static struct options
+parse(const char *line)
+{
+	struct options o;
+	struct err err = { .what = "" };
+	int code = parse_on(false, line, &o, &err);
+
+	if (code != E_OK)
+		fail_msg("%s: %s", line, err.what);
+	return o;
+}
+
+/* Refused as wrong usage, in one line that holds hint. */
+static void
+assert_refused(const char *line, const char *hint)
+{
+	struct options o = { .count = 77 };
+	struct err err = { .what = "" };
+
+	assert_int_equal(parse_on(false, line, &o, &err), E_USAGE);
+	assert_int_equal(o.count, 77);
+	assert_null(strchr(err.what, '\n'));
+	assert_true(strlen(err.what) < sizeof(err.what) - 1);
+	if (strstr(err.what, hint) == NULL)
+		fail_msg("'%s' not in: %s", hint, err.what);
+}
+
+static void
+assert_words(const char *line, const char *host, const char *filter)
+{
+	struct options o = parse(line);
+
+	assert_int_equal(o.action, OPTIONS_CAPTURE);
+	assert_string_equal(o.sensor.host, host);
+	assert_string_equal(o.filter, filter);
+	assert_int_equal(o.n_interfaces, 1);
+	assert_string_equal(o.interfaces[0], "eth0");
+	assert_string_equal(o.output, "x.pcapng");
+	options_free(&o);
+}
+
+static void
+words_before_the_first_option_are_sensors_and_later_ones_the_filter(void **state)
+{
+	(void)state;
+	assert_words("s1 -i eth0 -w x.pcapng", "s1", "");
+	assert_words("s1 -i eth0 udp port 53 -w x.pcapng", "s1", "udp port 53");
+	assert_words("s1 -i eth0 udp -w x.pcapng port 53", "s1", "udp port 53");
+	assert_words("-i eth0 s1 udp port 53 -w x.pcapng", "s1", "udp port 53");
+	assert_words("-i eth0 -w x.pcapng s1", "s1", "");
+	assert_words("s1 -ieth0 -wx.pcapng -- udp -q", "s1", "udp -q");
+	assert_words("-i eth0 -w x.pcapng -- s1 udp", "s1", "udp");
+	assert_words("s1 --interface=eth0 --write x.pcapng -f udp_port_53", "s1", "udp port 53");
+	assert_words("gateway:9443 -i eth0 -w x.pcapng", "gateway", "");
+	assert_words("s1 -i eth0 -w x.pcapng -f udp -n -U", "s1", "udp");
+}
+
+static void
+confusing_words_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("s1 s2 -i eth0 -w x", "second sensor");
+	assert_refused("s1 udp -i eth0 -w x", "behind an option");
+	assert_refused("gateway -i eth0 -w x", "'gateway:9443'");
+	assert_refused("-i eth0 udp port 53 -w x", "name the sensor before the filter");
+	assert_refused("-D host", "'host:9443'");
+	assert_refused("s1 -i eth0 -f udp port 53 -w x", "-f: together with filter words");
+	assert_refused("s1 -i eth0 --filter-file f port 53 -w x", "--filter-file: together");
+	assert_refused("s1 -i eth0 -f udp --filter-file f -w x", "--filter-file");
+	assert_refused("", "SENSOR");
+	assert_refused("-i eth0 -w x", "no sensor");
+	assert_refused("s1:99999 -i eth0 -w x", "port");
+}
+
+static void
+an_interface_is_needed_and_each_only_once(void **state)
+{
+	struct options o = parse("s1 -i eth0 -i any -w x");
+
+	(void)state;
+	assert_int_equal(o.n_interfaces, 2);
+	assert_string_equal(o.interfaces[1], "any");
+	options_free(&o);
+	assert_refused("s1 -w x", "capclient -D s1");
+	assert_refused("s1 -i eth0 -i eth0 -w x", "twice");
+	assert_refused("s1 -w x --interface=", "-i ''");
+}
+
+static void
+the_output_says_the_format(void **state)
+{
+	static const struct { const char *line; enum options_format format; } cases[] = {
+		{ "s1 -i eth0 -w x.pcapng", OPTIONS_PCAPNG },
+		{ "s1 -i eth0 -w x.pcap", OPTIONS_PCAP },
+		{ "s1 -i eth0 -w x.PCAP", OPTIONS_PCAP },
+		{ "s1 -i eth0 -w x.pcap.old", OPTIONS_PCAPNG },
+		{ "s1 -i eth0 -w dir.pcap/x", OPTIONS_PCAPNG },
+		{ "s1 -i eth0 -w -", OPTIONS_PCAPNG },
+		{ "s1 -i eth0 -w - -F pcap", OPTIONS_PCAP },
+		{ "s1 -i eth0 -F pcapng -w x.pcap", OPTIONS_PCAPNG },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct options o = parse(cases[i].line);
+
+		assert_int_equal(o.format, cases[i].format);
+		options_free(&o);
+	}
+	assert_refused("s1 -i eth0 -w x -F filter.txt", "--filter-file");
+	assert_refused("s1 -i eth0", "-w FILE");
+	assert_refused("s1 -i eth0", "-w - | wireshark -k -i -");
+}
+
+static void
+packets_do_not_go_to_a_terminal(void **state)
+{
+	struct options o;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse_on(true, "s1 -i eth0 -w -", &o, &err), E_USAGE);
+	assert_non_null(strstr(err.what, "wireshark -k -i -"));
+	assert_int_equal(parse_on(true, "s1 -i eth0 -w x", &o, &err), E_OK);
+	options_free(&o);
+}
+
+static void
+numbers_are_checked(void **state)
+{
+	struct options o = parse("s1 -i eth0 -w x");
+
+	(void)state;
+	assert_int_equal(o.snaplen, 261120);
+	assert_int_equal(o.count, 0);
+	assert_int_equal(o.buffer_bytes, 0);
+	options_free(&o);
+	o = parse("s1 -i eth0 -w x -s 0 -c 1 -B 4096");
+	assert_int_equal(o.snaplen, 262144);
+	assert_int_equal(o.count, 1);
+	assert_int_equal(o.buffer_bytes, 4096 * 1024);
+	options_free(&o);
+	o = parse("s1 -i eth0 -w x -s 262144 -c 18446744073709551615 -B 2M");
+	assert_int_equal(o.snaplen, 262144);
+	assert_true(o.count == UINT64_MAX);
+	assert_int_equal(o.buffer_bytes, 2 << 20);
+	options_free(&o);
+	o = parse("s1 -i eth0 -w x --snapshot-length 1 --buffer-size=1g");
+	assert_int_equal(o.snaplen, 1);
+	assert_int_equal(o.buffer_bytes, 1 << 30);
+	options_free(&o);
+
+	assert_refused("s1 -i eth0 -w x -s 262145", "-s '262145'");
+	assert_refused("s1 -i eth0 -w x -s -1", "-s");
+	assert_refused("s1 -i eth0 -w x -s 9x", "-s");
+	assert_refused("s1 -i eth0 -w x -s 18446744073709551617", "-s");
+	assert_refused("s1 -i eth0 -w x -c 0", "-c");
+	assert_refused("s1 -i eth0 -w x -c +1", "-c");
+	assert_refused("s1 -i eth0 -w x -c _1", "-c");
+	assert_refused("s1 -i eth0 -w x -c 18446744073709551616", "-c");
+	assert_refused("s1 -i eth0 -w x -B 0", "-B");
+	assert_refused("s1 -i eth0 -w x -B 1T", "-B");
+	assert_refused("s1 -i eth0 -w x -B 1MB", "-B");
+	assert_refused("s1 -i eth0 -w x -B 18014398509481985K", "-B");
+}
+
+static void
+bad_options_are_named(void **state)
+{
+	(void)state;
+	assert_refused("s1 -i eth0 -w x -Z", "-Z: no such option");
+	assert_refused("s1 -i eth0 -w x --frobnicate", "--frobnicate");
+	assert_refused("s1 -i eth0 -w x --quiet=1", "--quiet=1: takes no value");
+	assert_refused("s1 -i eth0 -w x -c", "-c: its value is missing");
+	assert_refused("s1 -i eth0 -w x --count", "--count: its value is missing");
+	assert_refused("s1 -i eth0 -w x -w y", "-w: given twice");
+	assert_refused("s1 -i eth0 -w x -qZ", "-Z: no such option");
+}
+
+static void
+listing_takes_a_sensor_and_nothing_of_a_capture(void **state)
+{
+	struct options o = parse("-D s1 --server-name n --ca f");
+
+	(void)state;
+	assert_int_equal(o.action, OPTIONS_LIST);
+	assert_string_equal(o.sensor.host, "s1");
+	assert_string_equal(o.server_name, "n");
+	assert_string_equal(o.ca, "f");
+	options_free(&o);
+	o = parse("s1:5 --list-interfaces");
+	assert_int_equal(o.action, OPTIONS_LIST);
+	assert_int_equal(o.sensor.port, 5);
+	options_free(&o);
+	assert_refused("-D s1 -w x", "leave out -w");
+	assert_refused("-D s1 -i eth0", "leave out -i");
+	assert_refused("-D s1 udp", "leave out 'udp'");
+	assert_refused("-D", "no sensor");
+}
+
+static void
+help_and_version_need_nothing_else(void **state)
+{
+	struct options o = parse("-h");
+
+	(void)state;
+	assert_int_equal(o.action, OPTIONS_HELP);
+	options_free(&o);
+	o = parse("s1 s2 --help --nonsense");
+	assert_int_equal(o.action, OPTIONS_HELP);
+	options_free(&o);
+	o = parse("--version --verbose");
+	assert_int_equal(o.action, OPTIONS_VERSION);
+	assert_int_equal(o.verbose, 1);
+	options_free(&o);
+	assert_refused("--version --nonsense", "--nonsense");
+}
+
+static void
+the_filter_can_come_from_a_file(void **state)
+{
+	char path[] = "/tmp/capclienttestXXXXXX";
+	char line[128];
+	int fd = mkstemp(path);
+	struct options o;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "udp\nport 53\n", 12), 12);
+	close(fd);
+	snprintf(line, sizeof(line), "s1 -i eth0 -w x --filter-file %s", path);
+	o = parse(line);
+	assert_non_null(strstr(o.filter, "udp port 53"));
+	options_free(&o);
+	unlink(path);
+	assert_refused(line, path);
+}
+
+static void
+every_error_has_a_status_and_causes_differ(void **state)
+{
+	static const struct { int code; enum exit_status status; } cases[] = {
+		{ E_OK, EXIT_COMPLETE }, { E_BUG, EXIT_FAILED }, { 99, EXIT_FAILED },
+		{ E_USAGE, EXIT_USAGE }, { E_UNREACHABLE, EXIT_UNREACHABLE },
+		{ E_TLS, EXIT_REFUSED }, { E_DENIED, EXIT_REFUSED },
+		{ E_CONFIG, EXIT_REFUSED }, { E_NOIFACE, EXIT_INTERFACE },
+		{ E_IFDOWN, EXIT_INTERFACE }, { E_FILTER, EXIT_FILTER },
+		{ E_NOSPACE, EXIT_OUTPUT }, { E_OUTPUT, EXIT_OUTPUT },
+		{ E_PEERGONE, EXIT_CONNECTION },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_int_equal(exit_status_of(cases[i].code), cases[i].status);
+}
+
+/* A directory with ~/.config/capclient in it as HOME, and three files. */
+static void
+make_home(char home[static 64], mode_t key_mode)
+{
+	static const char *const names[] = { "client.pem", "client.key", "ca.pem" };
+	char path[160];
+
+	strcpy(home, "/tmp/capclient-test-XXXXXX");
+	assert_non_null(mkdtemp(home));
+	setenv("HOME", home, 1);
+	unsetenv("CAPCLIENT_CERT");
+	unsetenv("CAPCLIENT_KEY");
+	unsetenv("CAPCLIENT_CA");
+	snprintf(path, sizeof(path), "%s/.config", home);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/.config/capclient", home);
+	assert_int_equal(mkdir(path, 0700), 0);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		FILE *file;
+
+		snprintf(path, sizeof(path), "%s/.config/capclient/%s", home, names[i]);
+		file = fopen(path, "w");
+		assert_non_null(file);
+		fclose(file);
+		assert_int_equal(chmod(path, key_mode), 0);
+	}
+}
+
+static void
+remove_home(const char *home)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -r %s", home);
+	assert_int_equal(system(command), 0);
+}
+
+static void
+certificates_come_from_options_then_environment_then_home(void **state)
+{
+	char home[64], other[160];
+	struct certs certs;
+	struct err err;
+
+	(void)state;
+	make_home(home, 0600);
+	snprintf(other, sizeof(other), "%s/.config/capclient/client.pem", home);
+	setenv("CAPCLIENT_CA", other, 1);
+	setenv("CAPCLIENT_CERT", "", 1);
+	assert_int_equal(certs_open(NULL, other, NULL, &certs, &err), E_OK);
+	assert_string_equal(certs.path[CERTS_CERT], other);
+	assert_string_equal(certs.path[CERTS_KEY], other);
+	assert_string_equal(certs.path[CERTS_CA], other);
+	for (int i = 0; i < CERTS_N; i++)
+		assert_true(certs.fd[i] >= 0);
+	certs_close(&certs);
+	unsetenv("CAPCLIENT_CA");
+	assert_int_equal(certs_open(NULL, NULL, NULL, &certs, &err), E_OK);
+	assert_non_null(strstr(certs.path[CERTS_CA], "/ca.pem"));
+	assert_non_null(strstr(certs.path[CERTS_KEY], "/client.key"));
+	certs_close(&certs);
+	remove_home(home);
+}
+
+static void
+a_missing_certificate_names_the_file_and_the_command(void **state)
+{
+	struct certs certs;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(certs_open("/nonexistent/c.pem", NULL, NULL, &certs, &err),
+	    E_CONFIG);
+	assert_non_null(strstr(err.what, "'/nonexistent/c.pem'"));
+	assert_non_null(strstr(err.what, "capcert --dir DIR client NAME"));
+	assert_int_equal(certs_open("/tmp", NULL, NULL, &certs, &err), E_CONFIG);
+	assert_non_null(strstr(err.what, "directory"));
+}
+
+static void
+a_key_that_others_may_read_is_refused(void **state)
+{
+	char home[64];
+	struct certs certs;
+	struct err err;
+
+	(void)state;
+	make_home(home, 0640);
+	assert_int_equal(certs_open(NULL, NULL, NULL, &certs, &err), E_CONFIG);
+	assert_non_null(strstr(err.what, "client.key"));
+	assert_non_null(strstr(err.what, "0640"));
+	assert_non_null(strstr(err.what, "chmod 600"));
+	remove_home(home);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(words_before_the_first_option_are_sensors_and_later_ones_the_filter),
+		cmocka_unit_test(confusing_words_are_refused),
+		cmocka_unit_test(an_interface_is_needed_and_each_only_once),
+		cmocka_unit_test(the_output_says_the_format),
+		cmocka_unit_test(packets_do_not_go_to_a_terminal),
+		cmocka_unit_test(numbers_are_checked),
+		cmocka_unit_test(bad_options_are_named),
+		cmocka_unit_test(listing_takes_a_sensor_and_nothing_of_a_capture),
+		cmocka_unit_test(help_and_version_need_nothing_else),
+		cmocka_unit_test(the_filter_can_come_from_a_file),
+		cmocka_unit_test(every_error_has_a_status_and_causes_differ),
+		cmocka_unit_test(certificates_come_from_options_then_environment_then_home),
+		cmocka_unit_test(a_missing_certificate_names_the_file_and_the_command),
+		cmocka_unit_test(a_key_that_others_may_read_is_refused),
+	};
+
+	return cmocka_run_group_tests_name("client/options", tests, NULL, NULL);
+}
