@@ -33,6 +33,12 @@ enum sandbox_mode sandbox_mode_default(void);
  */
 int sandbox_net_apply(enum sandbox_mode mode, struct err *err) MUST_CHECK;
 
+/*
+ * Confine the compile role: no network, no other program.  A list of
+ * refusals, because libpcap reads files that the system chooses.
+ */
+int sandbox_compile_apply(struct err *err) MUST_CHECK;
+
 /* Confine capagent after its start.  It has one thread. */
 int sandbox_priv_apply(enum sandbox_mode mode, struct err *err) MUST_CHECK;
 

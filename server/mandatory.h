@@ -1,0 +1,33 @@
+/*
+ * mandatory - the administrator's filter as instructions.
+ *
+ * Runs in capagent at its start.  capagent parses no filter grammar: it
+ * starts capagent-net once per link type in its compile role, and checks
+ * what that prints as it checks everything from there.
+ */
+#ifndef SERVER_MANDATORY_H
+#define SERVER_MANDATORY_H
+
+#include "common/bpf.h"
+#include "common/err.h"
+#include "server/drop.h"
+#include "server/priv_serve.h"
+
+/*
+ * Compile text ("" for none) for every link type.  A link type it has no
+ * meaning on (Ethernet addresses on a tunnel) is marked, and interfaces of
+ * that type will be refused.
+ *
+ * E_CONFIG  it compiles for no link type at all; with libpcap's message
+ */
+int mandatory_compile(const char *text, int program_fd, const struct drop_user *user,
+    struct priv_mandatory *ret_mandatory, struct err *err) MUST_CHECK;
+
+/*
+ * Read what "tcpdump -ddd" prints: a count, then code, jt, jf and k of each
+ * instruction, one a line.  The program is checked.  E_FILTER.
+ */
+int mandatory_parse(const char *text, struct bpf_prog *ret_prog, struct err *err)
+    MUST_CHECK;
+
+#endif /* SERVER_MANDATORY_H */

@@ -1,0 +1,34 @@
+/*
+ * policy_parse - the values of configuration keys: numbers with units.
+ *
+ * Pure functions on text.  Runs in capagent.
+ */
+#ifndef SERVER_POLICY_PARSE_H
+#define SERVER_POLICY_PARSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+/*
+ * Each returns E_OK or E_CONFIG with the cause ("'12x': not a number"), and
+ * leaves its output untouched then.
+ */
+
+/* "yes" or "no". */
+int policy_parse_bool(const char *text, bool *ret_value, struct err *err) MUST_CHECK;
+
+/* Decimal, or hexadecimal after 0x; min and max included. */
+int policy_parse_number(const char *text, uint32_t min, uint32_t max,
+    uint32_t *ret_value, struct err *err) MUST_CHECK;
+
+/* Bytes, or a number with KiB, MiB or GiB. */
+int policy_parse_bytes(const char *text, uint64_t min, uint64_t max,
+    uint64_t *ret_value, struct err *err) MUST_CHECK;
+
+/* Seconds, or a number with s, m or h; at most max seconds. */
+int policy_parse_seconds(const char *text, uint32_t max, uint32_t *ret_value,
+    struct err *err) MUST_CHECK;
+
+#endif /* SERVER_POLICY_PARSE_H */

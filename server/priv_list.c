@@ -1,0 +1,255 @@
+#include "server/priv_list.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <net/if.h>
+#include <linux/if_arp.h>
+#include <linux/rtnetlink.h>
+
+enum {
+	/* A dump's part has at most 32 KiB; one link's answer stays below too. */
+	ANSWER_LEN = 64 << 10,
+	ANSWER_TIMEOUT_S = 5,
+};
+
+
+enum priv_link_type
+priv_list_link_type(uint16_t arphrd)
+{
+	switch (arphrd) {
+	case ARPHRD_ETHER:
+	case ARPHRD_LOOPBACK:
+	case ARPHRD_METRICOM:
+		return PRIV_LINK_ETHERNET;
+	case ARPHRD_NONE:
+	case ARPHRD_TUNNEL:
+	case ARPHRD_SIT:
+	case ARPHRD_SLIP:
+	case ARPHRD_CSLIP:
+	case ARPHRD_SLIP6:
+	case ARPHRD_CSLIP6:
+	case ARPHRD_RAWHDLC:
+	case ARPHRD_DLCI:
+		return PRIV_LINK_RAW_IP;
+	default:
+		return PRIV_LINK_COOKED;
+	}
+}
+
+int
+priv_list_open(int *ret_fd, struct err *err)
+{
+	const struct timeval timeout = { .tv_sec = ANSWER_TIMEOUT_S };
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	if (fd == -1)
+		return err_sys(err, "rtnetlink: socket");
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == -1) {
+		err_sys(err, "rtnetlink: prepare socket");
+		close(fd);
+		return err != NULL ? err->code : E_SYS;
+	}
+	*ret_fd = fd;
+	return E_OK;
+}
+
+static int
+ask(int fd, uint16_t flags, uint32_t ifindex, uint32_t seq, struct err *err)
+{
+	struct {
+		struct nlmsghdr	 hdr;
+		struct ifinfomsg link;
+	} request = {
+		.hdr = {
+			.nlmsg_len = sizeof(request),
+			.nlmsg_type = RTM_GETLINK,
+			.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags),
+			.nlmsg_seq = seq,
+		},
+		.link = { .ifi_index = (int)ifindex },
+	};
+
+	if (send(fd, &request, sizeof(request), 0) != (ssize_t)sizeof(request))
+		return err_sys(err, "rtnetlink: ask for interfaces");
+	return E_OK;
+}
+
+/* False for a message that is no usable interface. */
+static bool
+parse_link(const struct nlmsghdr *hdr, struct priv_interface *ret_interface)
+{
+	const struct ifinfomsg *link = NLMSG_DATA(hdr);
+	struct priv_interface i = { .name = "" };
+	size_t len;
+
+	if (hdr->nlmsg_type != RTM_NEWLINK || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(*link)) ||
+	    link->ifi_index <= 0)
+		return false;
+	i.index = (uint32_t)link->ifi_index;
+	i.arphrd = link->ifi_type;
+	i.link_type = priv_list_link_type(link->ifi_type);
+	i.flags = link->ifi_flags;
+	len = hdr->nlmsg_len - NLMSG_LENGTH(sizeof(*link));
+	for (const struct rtattr *a = IFLA_RTA(link); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+		size_t size = RTA_PAYLOAD(a);
+
+		if (a->rta_type == IFLA_IFNAME && size > 1)
+			snprintf(i.name, sizeof(i.name), "%.*s", (int)size,
+			    (const char *)RTA_DATA(a));
+		else if (a->rta_type == IFLA_MTU && size == sizeof(i.mtu))
+			memcpy(&i.mtu, RTA_DATA(a), sizeof(i.mtu));
+		else if (a->rta_type == IFLA_ADDRESS && size <= sizeof(i.mac)) {
+			i.mac_len = (uint8_t)size;
+			memcpy(i.mac, RTA_DATA(a), size);
+		}
+	}
+	if (i.name[0] == '\0')
+		return false;
+	*ret_interface = i;
+	return true;
+}
+
+typedef void (*link_fn)(const struct priv_interface *interface, void *arg);
+
+/*
+ * Read the answer to question seq, calling fn for each interface, up to its
+ * end: NLMSG_DONE, or after one message when it is not a dump.
+ */
+static int
+read_answer(int fd, bool is_dump, uint32_t seq, link_fn fn, void *arg, struct err *err)
+{
+	static _Alignas(struct nlmsghdr) char buf[ANSWER_LEN];
+
+	for (;;) {
+		ssize_t n = recv(fd, buf, sizeof(buf), MSG_TRUNC);
+		size_t len = (size_t)n;
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return err_sys(err, "rtnetlink: read interfaces");
+		if (len > sizeof(buf))
+			return err_set(err, E_TOOBIG, "rtnetlink: answer of %zu bytes", len);
+		for (struct nlmsghdr *hdr = (struct nlmsghdr *)buf; NLMSG_OK(hdr, len);
+		     hdr = NLMSG_NEXT(hdr, len)) {
+			struct priv_interface i;
+
+			if (hdr->nlmsg_seq != seq)	/* of a question that failed */
+				continue;
+			if (hdr->nlmsg_type == NLMSG_DONE)
+				return E_OK;
+			if (hdr->nlmsg_type == NLMSG_ERROR) {
+				errno = -((struct nlmsgerr *)NLMSG_DATA(hdr))->error;
+				return err_sys(err, "rtnetlink: read interfaces");
+			}
+			if (parse_link(hdr, &i))
+				fn(&i, arg);
+			if (!is_dump)
+				return E_OK;
+		}
+	}
+}
+
+static uint32_t
+next_seq(void)
+{
+	static uint32_t seq;
+
+	return ++seq;
+}
+
+struct page {
+	uint32_t	 start;
+	bool		(*permits)(const char *name, void *arg);
+	void		*arg;
+	uint32_t	 n;
+	uint32_t	 left_out;	/* smallest index that did not fit, or 0 */
+	struct priv_interface *interfaces;
+};
+
+/* A dump comes in the order of a hash table: keep the smallest, sorted. */
+static void
+page_add(const struct priv_interface *interface, void *arg)
+{
+	struct page *page = arg;
+	uint32_t at = page->n, out = interface->index;
+
+	if (interface->index < page->start || !page->permits(interface->name, page->arg))
+		return;
+	while (at > 0 && page->interfaces[at - 1].index > interface->index)
+		at--;
+	if (page->n == PRIV_LIST_COUNT) {
+		if (at < PRIV_LIST_COUNT)
+			out = page->interfaces[PRIV_LIST_COUNT - 1].index;
+		if (page->left_out == 0 || out < page->left_out)
+			page->left_out = out;
+		if (at == PRIV_LIST_COUNT)
+			return;
+		page->n--;
+	}
+	memmove(&page->interfaces[at + 1], &page->interfaces[at],
+	    (page->n - at) * sizeof(*interface));
+	page->interfaces[at] = *interface;
+	page->n++;
+}
+
+int
+priv_list_page(int fd, uint32_t start_index,
+    bool (*permits)(const char *name, void *arg), void *arg,
+    struct priv_interface ret_interfaces[static PRIV_LIST_COUNT], uint32_t *ret_n,
+    uint32_t *ret_next, struct err *err)
+{
+	struct priv_interface interfaces[PRIV_LIST_COUNT] = { 0 };
+	struct page page = {
+		.start = start_index, .permits = permits, .arg = arg,
+		.interfaces = interfaces,
+	};
+	uint32_t seq = next_seq();
+	int ret = ask(fd, NLM_F_DUMP, 0, seq, err);
+
+	if (ret == E_OK)
+		ret = read_answer(fd, true, seq, page_add, &page, err);
+	if (ret != E_OK)
+		return ret;
+	memcpy(ret_interfaces, interfaces, sizeof(interfaces));
+	*ret_n = page.n;
+	*ret_next = page.left_out;
+	return E_OK;
+}
+
+static void
+take_one(const struct priv_interface *interface, void *arg)
+{
+	struct priv_interface *dst = arg;
+
+	*dst = *interface;
+}
+
+int
+priv_list_get(int fd, uint32_t ifindex, struct priv_interface *ret_interface,
+    struct err *err)
+{
+	struct priv_interface found = { .index = 0 };
+	uint32_t seq = next_seq();
+	struct err why = { .sys = 0 };
+	int ret = ask(fd, 0, ifindex, seq, &why);
+
+	if (ret == E_OK)
+		ret = read_answer(fd, false, seq, take_one, &found, &why);
+	if ((ret == E_OK && found.index != ifindex) || (ret != E_OK && why.sys == ENODEV))
+		return err_set(err, E_NOIFACE, "interface %u: open: no such interface", ifindex);
+	if (ret != E_OK) {
+		if (err != NULL)
+			*err = why;
+		return ret;
+	}
+	*ret_interface = found;
+	return E_OK;
+}

@@ -1,0 +1,83 @@
+/*
+ * priv_open - the one thing that needs privilege: a filtered, bound capture
+ * socket.
+ *
+ * Runs in capagent.  Every number it gets has passed priv_msg_check() and
+ * the policy; what the kernel refuses is an ordinary error.  Not one packet
+ * enters a socket before its filter stands.
+ */
+#ifndef SERVER_PRIV_OPEN_H
+#define SERVER_PRIV_OPEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/bpf.h"
+#include "common/err.h"
+#include "server/priv_msg.h"
+
+struct ring_geometry {
+	uint32_t	 block_size;	/* power of two, holds the largest packet */
+	uint32_t	 block_nr;
+	uint32_t	 retire_ms;	/* a block with packets is handed over by then */
+};
+
+/*
+ * Divide ring_bytes into blocks for packets of up to snaplen bytes: many
+ * small blocks, and at least 250 ms until a reader that pauses loses
+ * packets at a low rate.
+ *
+ * E_LIMIT  ring_bytes is less than PRIV_MIN_RING
+ */
+int priv_open_geometry(uint64_t ring_bytes, uint32_t snaplen,
+    struct ring_geometry *ret_geometry) MUST_CHECK;
+
+/* Take 5 % off, at least a block; false at the minimum. */
+bool priv_open_shrink(struct ring_geometry *geometry);
+
+uint64_t priv_open_ring_bytes(const struct ring_geometry *geometry);
+
+/*
+ * The program the kernel runs: mandatory (may be empty) decides first, then
+ * the child's, and no return keeps more than max bytes.  Nothing in the
+ * child's part can get past what stands around it.
+ *
+ * E_FILTER  the child's part is not valid, or the whole does not fit
+ */
+int priv_open_link(const struct bpf_prog *mandatory, const struct priv_program *child,
+    uint32_t max, struct bpf_prog *ret_prog, struct err *err) MUST_CHECK;
+
+struct priv_open_wish {
+	const struct priv_interface *interface;
+	const struct bpf_prog *filter;	/* linked */
+	uint64_t	 ring_bytes;
+	uint32_t	 snaplen;
+	bool		 is_cooked;
+	bool		 is_promiscuous;
+	bool		 is_inbound;
+};
+
+struct priv_open_done {
+	int		 fd;
+	struct ring_geometry ring;	/* as the kernel gave it */
+	bool		 is_promiscuous;
+};
+
+/*
+ * Open, filter, ring, bind.  When it returns E_OK the capture runs, and the
+ * socket can never be bound to another interface.
+ *
+ * E_IFDOWN, E_NOIFACE, E_FILTER, E_NOMEM, E_SYS; each text names interface
+ * and step.
+ */
+int priv_open_socket(const struct priv_open_wish *wish,
+    struct priv_open_done *ret_done, struct err *err) MUST_CHECK;
+
+/*
+ * Replace the filter of an open capture at once: no packet falls between.
+ * E_FILTER, E_SYS.
+ */
+int priv_open_filter(int fd, const struct bpf_prog *filter, struct err *err)
+    MUST_CHECK;
+
+#endif /* SERVER_PRIV_OPEN_H */

@@ -1,0 +1,86 @@
+/*
+ * priv_serve - capagent's side of the boundary: receive, check, permit, do,
+ * reply.
+ *
+ * Failure policy: a request that a sound child cannot have made (size,
+ * build, type, range, handle, number of descriptors) ends both processes.
+ * What policy, the filter checker or the kernel refuses is an ordinary
+ * reply.  States only move forward.
+ */
+#ifndef SERVER_PRIV_SERVE_H
+#define SERVER_PRIV_SERVE_H
+
+#include <stdbool.h>
+
+#include "common/err.h"
+#include "server/policy.h"
+#include "server/priv_open.h"
+#include "server/priv_list.h"
+
+/* The administrator's filter, ready for each link type. */
+struct priv_mandatory {
+	struct priv_mandatory_part {
+		uint32_t	 link_type;
+		bool		 is_usable;	/* false: such interfaces are refused */
+		char		 why_not[PRIV_TEXT_LEN];
+		struct bpf_prog	 prog;		/* n 0: everything passes */
+	} parts[3];
+};
+
+/* No filter: usable and empty for every link type. */
+void priv_mandatory_init(struct priv_mandatory *mandatory);
+
+const struct priv_mandatory_part *priv_mandatory_get(
+    const struct priv_mandatory *mandatory, uint32_t link_type);
+
+/* What touches the kernel, so that everything else can be tested without. */
+struct priv_serve_ops {
+	int (*page)(int fd, uint32_t start_index,
+	    bool (*permits)(const char *name, void *arg), void *arg,
+	    struct priv_interface ret_interfaces[static PRIV_LIST_COUNT],
+	    uint32_t *ret_n, uint32_t *ret_next, struct err *err);
+	int (*get)(int fd, uint32_t ifindex, struct priv_interface *ret_interface,
+	    struct err *err);
+	int (*open)(const struct priv_open_wish *wish, struct priv_open_done *ret_done,
+	    struct err *err);
+	int (*filter)(int fd, const struct bpf_prog *filter, struct err *err);
+};
+
+extern const struct priv_serve_ops priv_serve_kernel;
+
+struct priv_serve_config {
+	int		 boundary_fd;		/* borrowed, non-blocking */
+	int		 list_fd;		/* borrowed, from priv_list_open() */
+	const struct policy *policy;		/* borrowed */
+	const struct priv_mandatory *mandatory;	/* borrowed */
+	const struct priv_serve_ops *ops;
+};
+
+struct priv_serve;
+
+/* NULL when out of memory. */
+struct priv_serve *priv_serve_new(const struct priv_serve_config *config);
+
+/* Closes every capture socket.  NULL is allowed. */
+void priv_serve_free(struct priv_serve *serve);
+
+/*
+ * What to poll the boundary for.  *ret_wait_ms is -1, or how long to leave
+ * it alone first, because requests come faster than is permitted.
+ */
+short priv_serve_events(struct priv_serve *serve, int *ret_wait_ms);
+
+/*
+ * Serve at most one request.
+ *
+ * E_OK      served, or nothing there
+ * E_EOF     the child has closed the boundary
+ * E_BADMSG  a malformed request: stop both processes
+ * E_SYS
+ */
+int priv_serve_turn(struct priv_serve *serve, struct err *err) MUST_CHECK;
+
+/* Ask the child to finish; from now on nothing is opened. */
+int priv_serve_send_end(struct priv_serve *serve, struct err *err) MUST_CHECK;
+
+#endif /* SERVER_PRIV_SERVE_H */
