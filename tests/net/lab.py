@@ -239,7 +239,8 @@ class Proc:
         self.popen = subprocess.Popen(
             argv, stdin=stdin if stdin is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE if stdout is None else stdout,
-            stderr=subprocess.PIPE, env=full_env, pass_fds=pass_fds, cwd=cwd)
+            stderr=subprocess.PIPE, env=full_env, pass_fds=pass_fds, cwd=cwd,
+            start_new_session=True)
         self.pid = self.popen.pid
         self.err = Lines(self.popen.stderr)
         self.out = Lines(self.popen.stdout) if stdout is None else None
@@ -263,9 +264,10 @@ class Proc:
         return status
 
     def kill(self):
-        if self.is_running():
-            self.popen.kill()
-            self.popen.wait(10)
+        """At once, with whatever it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.popen.wait(10)
 
     def report(self):
         out = self.out.text() if self.out is not None else ""
@@ -489,7 +491,8 @@ class Lab:
 
 def find_missing():
     """Programs that the tests need and that are not there."""
-    needed = ["ip", "ss", "sysctl", "openssl", "cc", "tcpdump", "tshark", "capinfos", "setpriv"]
+    needed = ["ip", "ss", "sysctl", "openssl", "cc", "tcpdump", "tshark", "capinfos", "setpriv",
+              "wireshark", "Xvfb", "xdotool", "import"]
     missing = [name for name in needed if shutil.which(name) is None]
     for build, part in ((RELEASE, "server/capagent"), (RELEASE, "server/capagent-net"),
                         (RELEASE, "client/capclient"), (DEBUG, "server/capagent")):

@@ -12,6 +12,9 @@ import frames
 from lab import TOP, Proc, eventually, run
 
 
+UDP_ROW = "#DAEEFF"  # Wireshark's default colouring rules
+
+
 def pipeline(lab, *reader, args=(), **kwargs):
     """capclient ... -w - | READER; both as processes."""
     read_fd, write_fd = os.pipe()
@@ -112,6 +115,12 @@ def display(lab):
 
 
 def test_wireshark_shows_packets_live_and_closing_it_ends_the_capture(lab, agent, display):
+    # Closing asks whether to save what was captured, unless told not to.
+    config = os.path.join(lab.home, ".config/wireshark")
+    os.makedirs(config)
+    with open(os.path.join(config, "preferences"), "w", encoding="ascii") as f:
+        f.write("gui.ask_unsaved: FALSE\n")
+    screen = {**os.environ, "DISPLAY": display}
     env = {"DISPLAY": display, "QT_QPA_PLATFORM": "xcb", "TMPDIR": lab.dir,
            "XDG_RUNTIME_DIR": lab.dir}
     # As a user types it, in a shell.
@@ -137,27 +146,23 @@ def test_wireshark_shows_packets_live_and_closing_it_ends_the_capture(lab, agent
     eventually(arrived, 30, "packets in Wireshark's file")
     got = capfile.read(path).packets
     assert [frames.number_of(p.data) for p in got] == list(range(25))
-    # The window itself: enough colours that the list is filled.
+    # The window itself: rows in the colour of UDP.
     os.makedirs(os.path.join(TOP, "build/results"), exist_ok=True)
     shot = os.path.join(TOP, "build/results/wireshark.png")
 
     def is_drawn():
         run("import", "-display", display, "-window", "root", shot)
-        return int(run("identify", "-format", "%k", shot)) > 200
+        colours = run("convert", shot, "-format", "%c", "histogram:info:-")
+        return any(int(line.split(":")[0]) > 20000 for line in colours.splitlines()
+                   if UDP_ROW in line)
 
     eventually(is_drawn, 30, "Wireshark's window")
-    pid = wireshark_pid(shell.pid)
-    os.kill(pid, signal.SIGTERM)
+    window = run("xdotool", "search", "--onlyvisible", "--class", "wireshark", env=screen).split()
+    run("xdotool", "windowfocus", "--sync", window[-1], "key", "ctrl+q", env=screen)
     ended = time.monotonic()
     eventually(lambda: lab.net.promiscuity() == 0, 10, "end of the capture on the sensor")
     assert time.monotonic() - ended < 5
     shell.wait(10)
     eventually(lambda: not lab.connections(), 5, "end of the connection")
     assert re.search(r"^25 packets captured$", shell.err.text(), re.M)
-
-
-def wireshark_pid(parent):
-    out = run("pgrep", "-P", str(parent), "-x", "wireshark")
-    return int(out.split()[0])
-
 
