@@ -437,6 +437,22 @@ tcpdump_reads_it(void **state)
 	output_remove(&o);
 }
 
+static void
+capinfos_finds_the_interface_and_its_counters(void **state)
+{
+	struct output o;
+	char text[4096];
+
+	(void)state;
+	write_sample(&o);
+	output_read_with(&o, "capinfos", "-I -c -M", text, sizeof(text));
+	assert_non_null(strstr(text, "Number of packets:   2"));
+	assert_non_null(strstr(text, "Name = sensor1:eth0"));
+	assert_non_null(strstr(text, "Time precision = nanoseconds (9)"));
+	assert_non_null(strstr(text, "Number of stat entries = 1"));
+	output_remove(&o);
+}
+
 int
 main(void)
 {
@@ -452,6 +468,7 @@ main(void)
 		cmocka_unit_test(a_packet_needs_its_interface_first),
 		cmocka_unit_test(tshark_reads_back_every_label),
 		cmocka_unit_test(tcpdump_reads_it),
+		cmocka_unit_test(capinfos_finds_the_interface_and_its_counters),
 	};
 
 	return cmocka_run_group_tests_name("client/sink_pcapng", tests, NULL, NULL);
