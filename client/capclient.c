@@ -83,6 +83,7 @@ main(int argc, char *argv[])
 
 	log_init("capclient");
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);	/* a file size limit is an error of write() */
 	if (options_parse(argc, argv, isatty(STDOUT_FILENO) == 1, &opt,
 	    &err) != E_OK)
 		return (int)complain(&err);
