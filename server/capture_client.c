@@ -1,0 +1,243 @@
+#include "server/capture_int.h"
+
+#include <stdio.h>
+
+#include "common/log.h"
+
+enum {
+	CLOSE_LIMIT_MS = 5000,		/* for a client that has everything to close */
+	MESSAGES_PER_TURN = 64,
+};
+
+void
+capture_die(struct capture *c)
+{
+	if (c->state == CAPTURE_DEAD)
+		return;
+	c->state = CAPTURE_DEAD;
+	loop_stop(c->loop);
+}
+
+void
+capture_end_is_late(void *arg)
+{
+	struct capture *c = arg;
+
+	log_warn(LOG_CAPTURE, "%s: end: the client did not %s in time: "
+	    "connection dropped", c->name, c->state < CAPTURE_CLOSING ?
+	    "take what was left" : "close");
+	capture_die(c);
+}
+
+/* The last message is queued: when it is gone, the client has to close. */
+static void
+begin_close(struct capture *c)
+{
+	c->state = CAPTURE_CLOSING;
+	capture_watch_rings(c, 0);
+	loop_timer_stop(c->busy_timer);
+	conn_set_low_water(c->conn, 0);
+	if (conn_queued(c->conn) == 0)
+		loop_timer_set(c->end_timer, (int64_t)CLOSE_LIMIT_MS * NS_PER_MS);
+}
+
+static void
+send_or_die(struct capture *c, const struct msg *msg)
+{
+	if (stream_send(c->conn, msg) != E_OK)
+		capture_die(c);
+}
+
+static void
+send_ended(struct capture *c)
+{
+	struct msg msg = { .type = MSG_ENDED };
+
+	capture_read_stats(c);
+	msg.ended.code = c->end_code;
+	snprintf(msg.ended.text, sizeof(msg.ended.text), "%s", c->end_text);
+	msg.ended.last_sequence = c->next_sequence - 1;
+	if (capture_fill_stats(c, &msg.ended.stats) != E_OK) {
+		capture_die(c);
+		return;
+	}
+	send_or_die(c, &msg);
+	msg_free(&msg);
+	if (c->state != CAPTURE_DEAD)
+		begin_close(c);
+}
+
+void
+capture_pump(struct capture *c)
+{
+	int rc;
+
+	if (c->state >= CAPTURE_CLOSING)
+		return;
+	rc = stream_pump(&c->stream);
+	if (rc != E_OK) {
+		capture_die(c);
+		return;
+	}
+	if (c->state == CAPTURE_FLUSHING && !batch_log_has_next(c->stream.cursor))
+		send_ended(c);
+}
+
+/* Everything that was in the kernel is in the log now, or is written off. */
+void
+capture_flush(struct capture *c)
+{
+	c->state = CAPTURE_FLUSHING;
+	loop_timer_stop(c->busy_timer);
+	capture_pump(c);
+}
+
+/* Close the tap; then comes the drain.  The first reason counts. */
+void
+capture_begin_end(struct capture *c, int code, const char *text)
+{
+	if (c->state != CAPTURE_RUNNING)
+		return;
+	c->end_code = code;
+	snprintf(c->end_text, sizeof(c->end_text), "%s", text);
+	c->state = CAPTURE_QUIESCING;
+	mailbox_post(c->owner, &c->quiesce_mail.mail);
+}
+
+void
+capture_on_stats_timer(void *arg)
+{
+	struct capture *c = arg;
+	struct msg msg = { .type = MSG_STATS };
+
+	loop_timer_set(c->stats_timer, CAPTURE_STATS_NS);
+	capture_read_stats(c);
+	if (c->state != CAPTURE_RUNNING || conn_queued(c->conn) > 0)
+		return;
+	if (capture_fill_stats(c, &msg.stats) == E_OK) {
+		send_or_die(c, &msg);
+		msg_free(&msg);
+	}
+}
+
+/* What the client did wrong ends the capture, in words it can read. */
+static void
+refuse(struct capture *c, int code, const char *text)
+{
+	struct msg msg = { .type = MSG_ERROR };
+
+	log_warn(LOG_CAPTURE, "%s: refused: %s", c->name, text);
+	msg.error.code = code;
+	snprintf(msg.error.text, sizeof(msg.error.text), "%s", text);
+	if (c->state >= CAPTURE_CLOSING || stream_send(c->conn, &msg) != E_OK) {
+		capture_die(c);
+		return;
+	}
+	begin_close(c);
+	conn_finish(c->conn);
+}
+
+static void
+answer_ping(struct capture *c, const struct msg_ping *ping)
+{
+	struct msg msg = { .type = MSG_PONG };
+
+	msg.pong.client_time_ns = ping->client_time_ns;
+	msg.pong.received_ns = msg.pong.sent_ns = clock_wall().ns;
+	send_or_die(c, &msg);
+}
+
+static void
+handle(struct capture *c, const struct msg *msg)
+{
+	switch (msg->type) {
+	case MSG_ACK:
+		if (batch_log_ack(c->stream.cursor, msg->ack.sequence) != E_OK)
+			refuse(c, E_STATE, "Ack: more than was sent");
+		return;
+	case MSG_STOP:
+		capture_begin_end(c, E_OK, "");
+		return;
+	case MSG_PING:
+		answer_ping(c, &msg->ping);
+		return;
+	default:
+		refuse(c, E_STATE, "message not allowed during a capture");
+		return;
+	}
+}
+
+/* Handle what the reader holds; E_AGAIN when it wants more bytes. */
+static int
+take_messages(struct capture *c)
+{
+	const uint8_t *payload;
+	struct msg msg;
+	uint32_t len;
+	int rc;
+
+	for (;;) {
+		rc = frame_reader_next(c->reader, &payload, &len);
+		if (rc == E_AGAIN)
+			return E_AGAIN;
+		if (rc == E_OK)
+			rc = codec_unpack(payload, len, &msg);
+		if (rc != E_OK) {
+			refuse(c, rc, "malformed message");
+			return rc;
+		}
+		handle(c, &msg);
+		msg_free(&msg);
+		if (c->state == CAPTURE_DEAD)
+			return E_STATE;
+	}
+}
+
+void
+capture_read_messages(struct capture *c)
+{
+	size_t room;
+	int64_t n;
+
+	for (int turn = 0; turn < MESSAGES_PER_TURN; turn++) {
+		uint8_t *space;
+
+		if (take_messages(c) != E_AGAIN)
+			return;
+		space = frame_reader_space(c->reader, &room);
+		n = conn_read(c->conn, space, room);
+		if (n < 0)
+			return;
+		frame_reader_commit(c->reader, (size_t)n);
+	}
+}
+
+void
+capture_on_conn(struct conn *conn, enum conn_event event, void *arg)
+{
+	struct capture *c = arg;
+
+	switch (event) {
+	case CONN_EV_SECURED:
+		return;
+	case CONN_EV_DATA:
+		capture_read_messages(c);
+		return;
+	case CONN_EV_LOW_WATER:
+		if (c->state >= CAPTURE_CLOSING)
+			begin_close(c);
+		else
+			capture_pump(c);
+		return;
+	case CONN_EV_CLOSED:
+	case CONN_EV_SENT:
+		capture_die(c);
+		return;
+	case CONN_EV_ERROR:
+		if (c->state < CAPTURE_CLOSING)
+			log_warn(LOG_CAPTURE, "%s: %s", c->name,
+			    conn_error(conn)->what);
+		capture_die(c);
+		return;
+	}
+}

@@ -1,0 +1,212 @@
+#include "server/capture_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+
+enum {
+	/*
+	 * While packets flow, the rings are looked at this often instead of at
+	 * each block the kernel closes: fewer wakes, larger batches.
+	 */
+	BUSY_NS = 10 * NS_PER_MS,
+	BLOCKS_PER_TURN = 64,		/* then the connection gets its turn */
+	DRAIN_STEP_NS = 1 * NS_PER_MS,
+	DRAIN_EXTRA_MS = 250,		/* beyond two retire times, on slow timers */
+};
+
+void
+capture_read_stats(struct capture *c)
+{
+	for (uint32_t i = 0; i < c->n_rings; i++)
+		(void)ring_read_stats(c->rings[i].fd, &c->rings[i].stats, NULL);
+}
+
+/* Received by the filter, less what the ring had no room for. */
+static bool
+has_everything(const struct capture *c)
+{
+	for (uint32_t i = 0; i < c->n_rings; i++) {
+		const struct capture_ring *r = &c->rings[i];
+
+		if (r->stats.received - r->stats.dropped !=
+		    r->ring.packets + r->ring.skipped + r->ring.bad_packets)
+			return false;
+	}
+	return true;
+}
+
+int
+capture_fill_stats(const struct capture *c, struct msg_stats *stats)
+{
+	stats->interfaces = calloc(c->n_rings, sizeof(*stats->interfaces));
+	if (stats->interfaces == NULL)
+		return E_NOMEM;
+	stats->n_interfaces = c->n_rings;
+	for (uint32_t i = 0; i < c->n_rings; i++) {
+		const struct capture_ring *r = &c->rings[i];
+		uint64_t kept = r->ring.packets + r->ring.skipped;
+		uint64_t got = r->stats.received - r->stats.dropped;
+
+		/*
+		 * Loopback's second copies are no packets.  What the counters
+		 * of a running capture are ahead of the ring is still in it;
+		 * at the end it is lost.
+		 */
+		stats->interfaces[i] = (struct msg_interface_stats){
+			.received = r->stats.received - r->ring.skipped,
+			.dropped_kernel = r->stats.dropped,
+			.batched = r->ring.packets,
+			.dropped_agent = c->state >= CAPTURE_FLUSHING &&
+			    got > kept ? got - kept : 0,
+		};
+	}
+	stats->lost_packets = batch_log_lost_packets(c->stream.cursor);
+	stats->lost_bytes = batch_log_lost_bytes(c->stream.cursor);
+	return E_OK;
+}
+
+static void
+seal(struct capture *c)
+{
+	uint32_t n = batch_builder_count(c->builder);
+	struct batch *batch;
+
+	if (n == 0)
+		return;
+	batch = batch_builder_seal(c->builder, c->next_sequence);
+	if (batch == NULL) {
+		/* The builder is full and cannot be emptied otherwise. */
+		capture_begin_end(c, E_NOMEM, "capture: seal a batch: out of memory");
+		return;
+	}
+	c->next_sequence++;
+	c->batched += n;
+	/* A refusal has become a gap in the log: nothing is lost in silence. */
+	(void)batch_log_append(c->log, batch);
+}
+
+/* One ring, a bounded number of blocks; true when it may hold more. */
+static bool
+read_ring(struct capture *c, struct capture_ring *r)
+{
+	for (int blocks = 0; blocks < BLOCKS_PER_TURN; ) {
+		switch (ring_walk(&r->ring, c->builder)) {
+		case E_AGAIN:
+			return false;
+		case E_TOOBIG:
+			seal(c);
+			capture_pump(c);
+			if (batch_builder_count(c->builder) > 0)
+				return false;
+			break;
+		case E_BADMSG:
+			log_warn(LOG_RING, "%s: interface '%s': read ring: "
+			    "corrupt block skipped", c->name, r->name);
+			blocks++;
+			break;
+		default:
+			blocks++;
+			break;
+		}
+	}
+	return true;
+}
+
+void
+capture_watch_rings(struct capture *c, unsigned events)
+{
+	for (uint32_t i = 0; i < c->n_rings; i++)
+		(void)loop_io_set(c->rings[i].io, events);
+}
+
+/* Packets flow: let the timer wake us; they stopped: let the kernel. */
+static void
+set_busy(struct capture *c, bool is_busy)
+{
+	if (is_busy != c->is_busy) {
+		c->is_busy = is_busy;
+		capture_watch_rings(c, is_busy ? 0 : LOOP_READ);
+	}
+}
+
+static void
+continue_drain(struct capture *c)
+{
+	capture_read_stats(c);
+	if (has_everything(c) ||
+	    mono_diff_ns(clock_mono(), c->drain_until) >= 0)
+		capture_flush(c);
+	else
+		loop_timer_set(c->busy_timer, DRAIN_STEP_NS);
+}
+
+void
+capture_read_rings(struct capture *c)
+{
+	uint64_t before = c->batched;
+	bool has_more = false;
+
+	if (c->state > CAPTURE_DRAINING)
+		return;
+	for (uint32_t i = 0; i < c->n_rings; i++)
+		has_more |= read_ring(c, &c->rings[i]);
+	seal(c);
+	capture_pump(c);
+	if (c->state > CAPTURE_DRAINING)
+		return;
+	if (c->max_packets > 0 && c->batched >= c->max_packets)
+		capture_begin_end(c, E_OK, "");
+	if (has_more) {
+		set_busy(c, true);
+		loop_timer_set(c->busy_timer, 0);
+	} else if (c->state == CAPTURE_DRAINING) {
+		set_busy(c, true);
+		continue_drain(c);
+	} else if (c->batched != before) {
+		set_busy(c, true);
+		loop_timer_set(c->busy_timer, BUSY_NS);
+	} else {
+		set_busy(c, false);
+	}
+}
+
+void
+capture_on_busy_timer(void *arg)
+{
+	capture_read_rings(arg);
+}
+
+void
+capture_on_ring(unsigned events, void *arg)
+{
+	struct capture_ring *r = arg;
+	int sys;
+
+	(void)events;
+	if (!ring_is_ready(&r->ring)) {
+		/* An error that is not fetched would wake us for ever. */
+		sys = ring_socket_error(r->fd);
+		if (sys != 0)
+			log_info(LOG_CAPTURE, "%s: interface '%s': %s",
+			    r->capture->name, r->name, strerror(sys));
+	}
+	capture_read_rings(r->capture);
+}
+
+void
+capture_begin_drain(struct capture *c)
+{
+	uint32_t retire_ms = 0;
+
+	if (c->state != CAPTURE_QUIESCING)
+		return;
+	for (uint32_t i = 0; i < c->n_rings; i++)
+		if (c->rings[i].retire_ms > retire_ms)
+			retire_ms = c->rings[i].retire_ms;
+	c->state = CAPTURE_DRAINING;
+	c->drain_until = clock_mono();
+	c->drain_until.ns += (2 * (int64_t)retire_ms + DRAIN_EXTRA_MS) * NS_PER_MS;
+	capture_read_rings(c);
+}
