@@ -36,7 +36,7 @@ bpf_asm_bind(struct bpf_asm *a, uint16_t label)
 static void
 add(struct bpf_asm *a, uint16_t code, uint32_t k, uint16_t jt, uint16_t jf)
 {
-	if (a->n_nodes == BPF_PROG_MAX)
+	if (a->n_nodes == BPF_ASM_MAX_NODES)
 		a->is_full = true;
 	if (a->is_full)
 		return;
@@ -103,8 +103,8 @@ struct layout {
 	const struct bpf_asm *a;
 	uint32_t	 placed;
 	bool		 is_full;
-	uint16_t	 rank[BPF_PROG_MAX];		/* of each node */
-	uint16_t	 jump[BPF_PROG_MAX];		/* nearest jump to that node, or 0 */
+	uint16_t	 rank[BPF_ASM_MAX_NODES];	/* of each node */
+	uint16_t	 jump[BPF_ASM_MAX_NODES];	/* nearest jump to that node, or 0 */
 	struct bpf_insn_raw out[BPF_PROG_MAX];		/* filled from the end */
 };
 

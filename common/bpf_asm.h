@@ -5,7 +5,8 @@
  * forward.  bpf_asm_finish() computes the offsets, and puts unconditional
  * jumps in where a conditional one, which reaches 255 instructions, is too
  * short.  Nothing fails before that: running out of room is remembered.
- * About 85 KiB of plain data, made for a stack.
+ * About 130 KiB of plain data, made for a stack; bpf_asm_finish() needs
+ * 70 KiB more.
  */
 #ifndef COMMON_BPF_ASM_H
 #define COMMON_BPF_ASM_H
@@ -17,8 +18,11 @@
 #include "common/bpf.h"
 #include "common/err.h"
 
-/* Two copies of the longest program and what stands between them. */
-enum { BPF_ASM_MAX_LABELS = 4 * BPF_PROG_MAX };
+enum {
+	/* Jumps that turn out to be needless count here, not in the program. */
+	BPF_ASM_MAX_NODES = 2 * BPF_PROG_MAX,
+	BPF_ASM_MAX_LABELS = 2 * BPF_ASM_MAX_NODES,
+};
 
 struct bpf_asm {
 	uint32_t	 n_nodes, n_labels;
@@ -27,7 +31,7 @@ struct bpf_asm {
 		uint16_t code;
 		uint16_t jt, jf;	/* labels */
 		uint32_t k;
-	}		 nodes[BPF_PROG_MAX];
+	}		 nodes[BPF_ASM_MAX_NODES];
 	uint16_t	 at[BPF_ASM_MAX_LABELS];	/* label to node */
 };
 

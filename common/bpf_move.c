@@ -256,16 +256,19 @@ rewrite_msh(struct rewrite *w, const struct bpf_insn_raw *insn)
 }
 
 /*
- * A load at X + k that may fall on both sides: choose at run time.  A is
- * free, because the load is about to write it.
+ * A load at X + k, which is at most last, may fall on both sides: choose at
+ * run time.  A is free, because the load is about to write it.
  */
 static int
-rewrite_ind_at_run_time(struct rewrite *w, const struct bpf_insn_raw *insn)
+rewrite_ind_at_run_time(struct rewrite *w, const struct bpf_insn_raw *insn, uint64_t last)
 {
 	const struct bpf_move *move = w->move;
 	uint32_t size = size_of(insn->code);
 	/* The first offset at which the load takes a byte of the zone. */
 	uint32_t low = move->first + 1 > size ? move->first + 1 - size : 0;
+	bool wraps = last > UINT32_MAX;
+	uint32_t from = !wraps && insn->k > low ? insn->k : low;
+	uint32_t to = last < move->end ? (uint32_t)last + 1 : move->end;
 	uint16_t as_is = bpf_asm_labels(w->a, 3);
 	uint16_t moved = (uint16_t)(as_is + 1), end = (uint16_t)(as_is + 2);
 
@@ -275,10 +278,10 @@ rewrite_ind_at_run_time(struct rewrite *w, const struct bpf_insn_raw *insn)
 	bpf_asm_if(w->a, BPF_JMP | BPF_JGE | BPF_K, move->end, moved);
 	if (low > 0)
 		bpf_asm_unless(w->a, BPF_JMP | BPF_JGE | BPF_K, low, as_is);
-	for (uint32_t offset = low; offset < move->end; offset++) {
+	for (uint32_t offset = from; offset < to; offset++) {
 		uint16_t next = bpf_asm_labels(w->a, 1);
 
-		if (offset + 1 < move->end)
+		if (offset + 1 < to)
 			bpf_asm_unless(w->a, BPF_JMP | BPF_JEQ | BPF_K, offset, next);
 		if (emit_value(w, offset, size) != E_OK)
 			return E_FILTER;
@@ -309,7 +312,7 @@ rewrite_ind(struct rewrite *w, const struct bpf_insn_raw *insn, uint32_t max_x)
 		bpf_asm_insn(w->a, insn->code, insn->k - gap(w->move));
 		return E_OK;
 	}
-	return rewrite_ind_at_run_time(w, insn);
+	return rewrite_ind_at_run_time(w, insn, last);
 }
 
 static int
