@@ -1,0 +1,334 @@
+/*
+ * capagent - the privileged process: start, then open capture sockets for
+ * the network process and nothing else.
+ *
+ * Reads no byte from the network and no certificate; parses the command
+ * line, the configuration and fixed-size requests.  Whatever fails before
+ * the agent is ready ends it with one line that says what to do.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "server/about.h"
+#include "server/agent_options.h"
+#include "server/credentials.h"
+#include "server/drop.h"
+#include "server/listen_open.h"
+#include "server/mandatory.h"
+#include "server/net_spawn.h"
+#include "server/priv_list.h"
+#include "server/priv_serve.h"
+#include "server/supervise.h"
+
+enum exit_status {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_CONFIG = 3,	/* configuration or certificates */
+	EXIT_PRIVILEGE = 4,	/* no CAP_NET_RAW */
+	EXIT_ADDRESS = 5,	/* an address cannot be listened on */
+};
+
+struct agent {
+	struct agent_options options;
+	struct policy	 policy;
+	struct drop_user user;
+	struct credentials credentials;
+	struct priv_mandatory mandatory;
+	unsigned	 n_listeners;
+	struct net_listener listeners[PRIV_MAX_LISTENERS];
+	int		 program_fd, signal_fd, list_fd;
+	struct net_child child;
+	struct priv_serve *serve;
+};
+
+static int
+exit_status(int code)
+{
+	switch (code) {
+	case E_OK:
+		return EXIT_DONE;
+	case E_USAGE:
+		return EXIT_USAGE;
+	case E_CONFIG:
+		return EXIT_CONFIG;
+	case E_DENIED:
+		return EXIT_PRIVILEGE;
+	case E_UNREACHABLE:
+		return EXIT_ADDRESS;
+	default:
+		return EXIT_FAILED;
+	}
+}
+
+/* Each capture socket is a descriptor here and in the child. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void
+log_policy(const struct agent *a)
+{
+	const struct policy *p = &a->policy;
+
+	if (p->has_file)
+		log_info(LOG_POLICY, "configuration %s: every client certificate of %s may "
+		    "capture what it permits", p->file, p->ca);
+	else
+		log_info(LOG_POLICY, "no configuration file: every client certificate of %s "
+		    "may capture everything", p->ca);
+	for (size_t i = 0; i < ARRAY_LEN(a->mandatory.parts); i++)
+		if (!a->mandatory.parts[i].is_usable)
+			log_warn(LOG_POLICY, "mandatory-filter: has no meaning on link type %u "
+			    "(%s): interfaces of that type cannot be captured",
+			    a->mandatory.parts[i].link_type, a->mandatory.parts[i].why_not);
+	if (a->user.keeps_uid)
+		log_warn(LOG_PRIV, "no CAP_SETUID: the network process keeps uid %u and loses "
+		    "only its capabilities", getuid());
+	else if (a->user.is_default)
+		log_info(LOG_PRIV, "there is no user 'capagent': the network process runs as "
+		    "'nobody'");
+	if (a->options.sandbox != SANDBOX_ENFORCE)
+		log_warn(LOG_SANDBOX, "the sandbox is in mode '%s': not for use on a network "
+		    "that others can reach", sandbox_mode_name(a->options.sandbox));
+}
+
+/* Everything that a check without a start also does. */
+static int
+prepare(struct agent *a, struct err *err)
+{
+	int ret = agent_options_policy(&a->options, &a->policy, err);
+
+	if (ret == E_OK)
+		ret = credentials_open(&a->policy, &a->credentials, err);
+	if (ret == E_OK && !drop_has_net_raw())
+		ret = err_set(err, E_DENIED, "CAP_NET_RAW is missing: start capagent as root, "
+		    "or with this capability");
+	if (ret == E_OK)
+		ret = drop_find_user(a->policy.user, &a->user, err);
+	if (ret == E_OK)
+		ret = net_spawn_find(&a->program_fd, err);
+	if (ret != E_OK)
+		return ret;
+	ret = mandatory_compile(a->policy.mandatory_filter, a->program_fd, &a->user,
+	    &a->mandatory, err);
+	if (ret == E_CONFIG && a->policy.has_file)
+		err_wrap(err, "%s", a->policy.file);
+	return ret;
+}
+
+/* Without IPv6 on this machine, the default still means: all addresses. */
+static bool
+may_be_missing(const struct agent *a, const struct listen_address *address,
+    const struct err *err)
+{
+	struct in6_addr any = IN6ADDR_ANY_INIT;
+
+	return a->n_listeners > 0 && (err->sys == EAFNOSUPPORT || err->sys == EADDRNOTAVAIL) &&
+	    address->sa.sa_family == AF_INET6 &&
+	    memcmp(&address->in6.sin6_addr, &any, sizeof(any)) == 0;
+}
+
+static int
+open_listeners(struct agent *a, struct err *err)
+{
+	for (unsigned i = 0; i < a->policy.n_listen; i++) {
+		struct listen_address address = a->policy.listen[i];
+		struct net_listener *listener = &a->listeners[a->n_listeners];
+
+		if (listen_open(&address, a->policy.mark, &listener->fd, err) == E_OK) {
+			listen_address_format(&address, listener->address,
+			    sizeof(listener->address));
+			a->n_listeners++;
+		} else if (may_be_missing(a, &address, err)) {
+			log_warn(LOG_LISTEN, "%s: going on without IPv6", err->what);
+		} else {
+			err->code = E_UNREACHABLE;
+			return E_UNREACHABLE;
+		}
+	}
+	return E_OK;
+}
+
+static int
+start_child(struct agent *a, struct err *err)
+{
+	struct net_setup setup = {
+		.policy = &a->policy,
+		.log_spec = a->options.log_spec,
+		.sandbox = a->options.sandbox,
+		.n_listeners = a->n_listeners,
+		.listeners = a->listeners,
+		.cert_fd = a->credentials.cert_fd,
+		.key_fd = a->credentials.key_fd,
+		.ca_fd = a->credentials.ca_fd,
+	};
+	int ret = net_spawn_start(a->program_fd, &a->user, &a->child, err);
+
+	if (ret == E_OK)
+		ret = net_spawn_send_setup(&a->child, &setup, err);
+	return ret == E_OK ? net_spawn_wait_ready(&a->child, err) : ret;
+}
+
+/* Only the child holds what it was given; the mark of the key is gone here. */
+static void
+close_given(struct agent *a)
+{
+	credentials_close(&a->credentials);
+	for (unsigned i = 0; i < a->n_listeners; i++)
+		close(a->listeners[i].fd);
+	close(a->program_fd);
+	a->program_fd = -1;
+}
+
+static int
+confine(struct agent *a, struct err *err)
+{
+	int ret = drop_to_net_raw(err);
+
+	return ret == E_OK ? sandbox_priv_apply(a->options.sandbox, err) : ret;
+}
+
+static int
+say_ready(const struct agent *a, struct err *err)
+{
+	char line[PRIV_MAX_LISTENERS * (PRIV_ADDRESS_LEN + 1) + 16] = "ready";
+	size_t len = strlen(line);
+
+	for (unsigned i = 0; i < a->n_listeners; i++) {
+		log_info(LOG_LISTEN, "listening on %s", a->listeners[i].address);
+		len += (size_t)snprintf(line + len, sizeof(line) - len, " %s",
+		    a->listeners[i].address);
+	}
+	if (a->options.ready_fd == -1)
+		return E_OK;
+	line[len++] = '\n';
+	if (write(a->options.ready_fd, line, len) != (ssize_t)len)
+		return err_sys(err, "--ready-fd %d: write", a->options.ready_fd);
+	close(a->options.ready_fd);
+	return E_OK;
+}
+
+/* The part that both a start and a check go through. */
+static int
+start(struct agent *a, struct err *err)
+{
+	struct priv_serve_config config;
+	int ret = supervise_open_signals(&a->signal_fd, err);
+
+	if (ret == E_OK)
+		ret = priv_list_open(&a->list_fd, err);
+	if (ret == E_OK)
+		ret = start_child(a, err);
+	if (ret != E_OK)
+		return ret;
+	close_given(a);
+	config = (struct priv_serve_config){
+		.boundary_fd = a->child.fd, .list_fd = a->list_fd, .policy = &a->policy,
+		.mandatory = &a->mandatory, .ops = &priv_serve_kernel,
+	};
+	a->serve = priv_serve_new(&config);
+	if (a->serve == NULL)
+		return err_set(err, E_NOMEM, "capagent: start: out of memory");
+	return E_OK;
+}
+
+static void
+print_verdict(const struct agent *a)
+{
+	char address[PRIV_ADDRESS_LEN];
+
+	for (unsigned i = 0; i < a->policy.n_listen; i++) {
+		listen_address_format(&a->policy.listen[i], address, sizeof(address));
+		printf("listen: %s\n", address);
+	}
+	printf("certificate: %s, key %s, clients of %s\n", a->policy.cert, a->policy.key,
+	    a->policy.ca);
+	printf("configuration: %s\n", a->policy.has_file ? a->policy.file :
+	    "none: everything is permitted");
+	printf("user of the network process: %s\n", a->user.name);
+	printf("interfaces: %s\n", a->policy.interfaces);
+	printf("mandatory filter: %s\n", a->policy.mandatory_filter[0] != '\0' ?
+	    a->policy.mandatory_filter : "none");
+	printf("everything is in order\n");
+}
+
+/*
+ * The network process loads the certificates: it is started without an
+ * address, and ended when it is ready.
+ */
+static int
+check(struct agent *a, struct err *err)
+{
+	int ret = prepare(a, err);
+
+	if (ret == E_OK)
+		ret = start(a, err);
+	if (ret == E_OK)
+		ret = supervise_end(a->serve, &a->child, a->signal_fd, err);
+	if (ret == E_OK)
+		print_verdict(a);
+	return ret;
+}
+
+static int
+run(struct agent *a, struct err *err)
+{
+	int ret = prepare(a, err);
+
+	if (ret == E_OK)
+		ret = open_listeners(a, err);
+	if (ret == E_OK) {
+		log_policy(a);
+		ret = start(a, err);
+	}
+	if (ret == E_OK)
+		ret = confine(a, err);
+	if (ret == E_OK)
+		ret = say_ready(a, err);
+	if (ret == E_OK)
+		ret = supervise_run(a->serve, &a->child, a->signal_fd, err);
+	return ret;
+}
+
+int
+main(int argc, char *argv[])
+{
+	static struct agent a;
+	struct err err;
+	int ret;
+
+	log_init("capagent");
+	signal(SIGPIPE, SIG_IGN);
+	a.program_fd = a.signal_fd = a.list_fd = a.child.fd = -1;
+	a.credentials = (struct credentials){ -1, -1, -1 };
+	ret = agent_options_parse(argc, argv, &a.options, &err);
+	if (ret == E_OK && a.options.action == AGENT_HELP) {
+		about_print_help(stdout);
+	} else if (ret == E_OK && a.options.action == AGENT_VERSION) {
+		about_print_version(stdout, a.options.is_verbose);
+	} else if (ret == E_OK) {
+		raise_descriptor_limit();
+		ret = a.options.action == AGENT_CHECK ? check(&a, &err) : run(&a, &err);
+	}
+	if (ret != E_OK)
+		log_err(LOG_MAIN, "%s", err.what);
+	priv_serve_free(a.serve);
+	if (a.options.action == AGENT_CHECK && ret != E_OK && ret != E_USAGE)
+		return EXIT_FAILED;
+	return exit_status(ret);
+}
