@@ -15,7 +15,7 @@
 
 /*
  * A host has few addresses on which its agent is reached, and each endpoint
- * costs up to 28 instructions in the program of every capture.
+ * costs up to 36 instructions in the program of every capture.
  */
 enum { OWN_TRAFFIC_MAX = 64 };
 
@@ -33,20 +33,20 @@ struct own_traffic {
 void own_traffic_init(struct own_traffic *own);
 
 /*
- * Add the local address of a connection or listener (AF_INET or AF_INET6).
- * Returns whether the set is now larger than before: then programs that run
- * must be built anew.
+ * Add the local address of a connection or listener (AF_INET or AF_INET6;
+ * another family is ignored).  Returns whether the set now covers more than
+ * before: then programs that run must be built anew.
  *
  * An IPv4-mapped IPv6 address counts as IPv4.  An unspecified address means
- * the port alone, at any address of any host.  So does every address of this
- * port when there is no room for another endpoint: better that somebody
+ * the port alone, at any address of any host.  When there is no room, the
+ * port with the most addresses is reduced to that: better that somebody
  * else's connections on the port are missing than that a capture feeds
  * itself.  With OWN_TRAFFIC_MAX different ports in the set, another port is
  * not taken; its packets are then known by their mark alone.
  */
 bool own_traffic_add(struct own_traffic *own, const struct sockaddr *addr);
 
-/* Is a packet to or from this endpoint excluded? */
+/* Does the set cover this endpoint? */
 bool own_traffic_has(const struct own_traffic *own, const struct sockaddr *addr);
 
 void own_traffic_copy(struct own_traffic *dst, const struct own_traffic *src);

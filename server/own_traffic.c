@@ -1,0 +1,146 @@
+#include "server/own_traffic.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+static void
+set_ipv4(struct own_endpoint *e, const void *addr)
+{
+	e->family = AF_INET;
+	memcpy(e->addr, addr, 4);
+}
+
+static bool
+parse(const struct sockaddr *addr, struct own_endpoint *ret)
+{
+	struct own_endpoint e = { .family = AF_UNSPEC };
+	static const uint8_t unspecified[16];
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+
+	switch (addr->sa_family) {
+	case AF_INET:
+		memcpy(&in, addr, sizeof(in));
+		e.port = ntohs(in.sin_port);
+		set_ipv4(&e, &in.sin_addr);
+		break;
+	case AF_INET6:
+		memcpy(&in6, addr, sizeof(in6));
+		e.port = ntohs(in6.sin6_port);
+		if (IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr)) {
+			set_ipv4(&e, in6.sin6_addr.s6_addr + 12);
+		} else {
+			e.family = AF_INET6;
+			memcpy(e.addr, in6.sin6_addr.s6_addr, 16);
+		}
+		break;
+	default:
+		return false;
+	}
+	if (memcmp(e.addr, unspecified, 16) == 0)
+		e.family = AF_UNSPEC;
+	*ret = e;
+	return true;
+}
+
+static bool
+covers(const struct own_endpoint *e, const struct own_endpoint *other)
+{
+	return e->port == other->port && (e->family == AF_UNSPEC ||
+	    (e->family == other->family && memcmp(e->addr, other->addr, 16) == 0));
+}
+
+static bool
+has(const struct own_traffic *own, const struct own_endpoint *e)
+{
+	for (uint32_t i = 0; i < own->n; i++)
+		if (covers(&own->endpoints[i], e))
+			return true;
+	return false;
+}
+
+/* The endpoint takes the place of all that it covers. */
+static void
+put(struct own_traffic *own, const struct own_endpoint *e)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < own->n; i++)
+		if (!covers(e, &own->endpoints[i]))
+			own->endpoints[n++] = own->endpoints[i];
+	own->endpoints[n++] = *e;
+	own->n = n;
+}
+
+static uint32_t
+count_port(const struct own_traffic *own, uint16_t port)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < own->n; i++)
+		n += own->endpoints[i].port == port;
+	return n;
+}
+
+/* Reduce the port with the most addresses; false when each has just one. */
+static bool
+make_room(struct own_traffic *own)
+{
+	struct own_endpoint any = { .family = AF_UNSPEC };
+	uint32_t most = 1;
+
+	for (uint32_t i = 0; i < own->n; i++) {
+		uint32_t n = count_port(own, own->endpoints[i].port);
+
+		if (n > most) {
+			most = n;
+			any.port = own->endpoints[i].port;
+		}
+	}
+	if (most == 1)
+		return false;
+	put(own, &any);
+	return true;
+}
+
+void
+own_traffic_init(struct own_traffic *own)
+{
+	memset(own, 0, sizeof(*own));
+}
+
+bool
+own_traffic_add(struct own_traffic *own, const struct sockaddr *addr)
+{
+	struct own_endpoint e;
+
+	if (!parse(addr, &e) || has(own, &e))
+		return false;
+	if (own->n == OWN_TRAFFIC_MAX) {
+		/* The port alone needs no room where an address of it goes. */
+		if (e.family == AF_UNSPEC && count_port(own, e.port) > 0) {
+			put(own, &e);
+			return true;
+		}
+		if (!make_room(own))
+			return false;
+		if (has(own, &e))
+			return true;
+	}
+	put(own, &e);
+	return true;
+}
+
+bool
+own_traffic_has(const struct own_traffic *own, const struct sockaddr *addr)
+{
+	struct own_endpoint e;
+
+	return parse(addr, &e) && has(own, &e);
+}
+
+void
+own_traffic_copy(struct own_traffic *dst, const struct own_traffic *src)
+{
+	*dst = *src;
+}
