@@ -97,11 +97,24 @@ destroy(struct conn *c)
 	free(c);
 }
 
+/* Tell the peer that this end is meant, when no record is half written. */
+static void
+say_goodbye(struct conn *c)
+{
+	if (c->state != CONN_OPEN || c->first != NULL || c->error_pending ||
+	    c->is_freed)
+		return;
+	ERR_clear_error();
+	(void)SSL_shutdown(c->ssl);
+	ERR_clear_error();
+}
+
 void
 conn_free(struct conn *c)
 {
 	if (c == NULL)
 		return;
+	say_goodbye(c);
 	if (c->in_callback) {
 		/* Whoever called us still holds c. */
 		c->is_freed = true;

@@ -43,7 +43,10 @@ struct conn *conn_connect(struct loop *loop, struct tls *tls,
     const struct sockaddr *addr, socklen_t addr_len, const char *server_name,
     conn_fn fn, void *arg, struct err *err);
 
-/* Close at once; queued references get their done call.  NULL is allowed. */
+/*
+ * Close at once (with a TLS close when nothing is queued); queued references
+ * get their done call.  NULL is allowed.
+ */
 void conn_free(struct conn *conn);
 
 /*
