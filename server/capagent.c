@@ -276,8 +276,10 @@ check(struct agent *a, struct err *err)
 {
 	int ret = prepare(a, err);
 
-	if (ret == E_OK)
+	if (ret == E_OK) {
+		log_policy(a);
 		ret = start(a, err);
+	}
 	if (ret == E_OK)
 		ret = supervise_end(a->serve, &a->child, a->signal_fd, err);
 	if (ret == E_OK)
