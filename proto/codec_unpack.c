@@ -167,7 +167,7 @@ take_programs(struct arena *arena, const Capture__Start *in,
 	size_t n = in->n_programs;
 	int code;
 
-	if (n > in->n_interfaces)
+	if (n > PROTO_MAX_PROGRAMS)
 		return E_BADMSG;
 	if (n == 0)
 		return E_OK;

@@ -32,6 +32,7 @@ enum {
 	PROTO_BATCH_PACKETS = 4096,	/* bounds the columns of tiny packets */
 
 	PROTO_MAX_FILTER_INSNS = 4096,	/* the kernel's BPF_MAXINSNS */
+	PROTO_MAX_PROGRAMS = 16,	/* one per link type a filter may meet */
 	PROTO_MAX_FILTER_TEXT = 65536,	/* as a pcapng option can hold */
 	PROTO_MAX_INTERFACES = 4096,	/* in one list or capture */
 	PROTO_MAX_ADDRESSES = 64,	/* of one interface in a list */

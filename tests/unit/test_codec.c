@@ -325,7 +325,23 @@ programs_out_of_range_are_refused(void **state)
 	assert_int_equal(code_of(&in), E_BADMSG);
 	twice[1].link_type = 2;
 	assert_int_equal(code_of(&in), E_OK);
-	in.start.n_interfaces = 1;		/* more programs than interfaces */
+	in.start.n_interfaces = 1;		/* which link type it has is not known */
+	assert_int_equal(code_of(&in), E_OK);
+}
+
+static void
+too_many_programs_are_refused(void **state)
+{
+	struct msg_program many[PROTO_MAX_PROGRAMS + 1];
+	struct msg in = messages[4];
+
+	(void)state;
+	for (uint32_t i = 0; i <= PROTO_MAX_PROGRAMS; i++)
+		many[i] = (struct msg_program){ i, 1, insns };
+	in.start.programs = many;
+	in.start.n_programs = PROTO_MAX_PROGRAMS;
+	assert_int_equal(code_of(&in), E_OK);
+	in.start.n_programs = PROTO_MAX_PROGRAMS + 1;
 	assert_int_equal(code_of(&in), E_BADMSG);
 }
 
@@ -522,6 +538,7 @@ main(void)
 		cmocka_unit_test(a_filter_text_too_long_is_cut),
 		cmocka_unit_test(numbers_out_of_range_are_refused),
 		cmocka_unit_test(programs_out_of_range_are_refused),
+		cmocka_unit_test(too_many_programs_are_refused),
 		cmocka_unit_test(unknown_error_codes_keep_their_text),
 		cmocka_unit_test(envelopes_hold_one_known_body),
 		cmocka_unit_test(strings_with_a_nul_or_too_long_are_refused),
