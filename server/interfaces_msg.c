@@ -6,48 +6,39 @@
 
 #include "server/interfaces_int.h"
 
-enum { LINKTYPE_LINUX_SLL2 = 276 };
-
-/*
- * Interfaces whose own link header is one that files know.  All others are
- * captured cooked; so are those (PPP, netlink, GRE) whose header in a file is
- * not the one the kernel delivers.
- */
-static const struct { uint16_t arphrd, link_type; } raw_types[] = {
-	{ ARPHRD_ETHER, 1 },
-	{ ARPHRD_LOOPBACK, 1 },
-	{ ARPHRD_METRICOM, 1 },
-	{ ARPHRD_NONE, 101 },		/* no header at all: tun, WireGuard */
-	{ ARPHRD_TUNNEL, 101 },
-	{ ARPHRD_SIT, 101 },
-	{ ARPHRD_SLIP, 101 },
-	{ ARPHRD_CSLIP, 101 },
-	{ ARPHRD_SLIP6, 101 },
-	{ ARPHRD_CSLIP6, 101 },
-	{ ARPHRD_ADAPT, 101 },
-	{ ARPHRD_RAWHDLC, 101 },
-	{ ARPHRD_DLCI, 101 },
-	{ ARPHRD_CISCO, 104 },
-	{ ARPHRD_IEEE80211, 105 },
-	{ ARPHRD_FRAD, 107 },
-	{ ARPHRD_IEEE80211_PRISM, 119 },
-	{ ARPHRD_IEEE80211_RADIOTAP, 127 },
-	{ ARPHRD_CAN, 227 },
-	{ ARPHRD_IEEE802154, 230 },
-	{ ARPHRD_VSOCKMON, 271 },
+enum {
+	LINKTYPE_ETHERNET = 1,
+	LINKTYPE_RAW = 101,
+	LINKTYPE_LINUX_SLL2 = 276,
 };
 
+/*
+ * What capagent opens such an interface as: its own link header, none where
+ * there is none (tun, WireGuard), and cooked for everything else.
+ */
 uint32_t
 link_type_of_arphrd(uint16_t arphrd, bool *ret_is_cooked)
 {
-	for (size_t i = 0; i < ARRAY_LEN(raw_types); i++) {
-		if (raw_types[i].arphrd != arphrd)
-			continue;
-		*ret_is_cooked = false;
-		return raw_types[i].link_type;
+	*ret_is_cooked = false;
+	switch (arphrd) {
+	case ARPHRD_ETHER:
+	case ARPHRD_LOOPBACK:
+	case ARPHRD_METRICOM:
+		return LINKTYPE_ETHERNET;
+	case ARPHRD_NONE:
+	case ARPHRD_TUNNEL:
+	case ARPHRD_SIT:
+	case ARPHRD_SLIP:
+	case ARPHRD_CSLIP:
+	case ARPHRD_SLIP6:
+	case ARPHRD_CSLIP6:
+	case ARPHRD_RAWHDLC:
+	case ARPHRD_DLCI:
+		return LINKTYPE_RAW;
+	default:
+		*ret_is_cooked = true;
+		return LINKTYPE_LINUX_SLL2;
 	}
-	*ret_is_cooked = true;
-	return LINKTYPE_LINUX_SLL2;
 }
 
 static int

@@ -10,7 +10,6 @@
 
 enum {
 	LINKTYPE_ETHERNET = 1,
-	LINKTYPE_CAN_SOCKETCAN = 227,
 
 	MAC_ADDRESSES_LEN = 12,		/* the tag's place is behind them */
 	VLAN_TAG_LEN = 4,
@@ -31,7 +30,7 @@ _Static_assert((int)SLL2_LEN <= (int)PROTO_MAX_LINK_EXTRA, "a limit");
 _Static_assert((int)VLAN_TAG_LEN <= (int)PROTO_MAX_LINK_EXTRA, "a limit");
 
 /* How a packet's bytes become those of a file. */
-enum layout { LAYOUT_PLAIN, LAYOUT_ETHERNET, LAYOUT_COOKED, LAYOUT_CAN };
+enum layout { LAYOUT_PLAIN, LAYOUT_ETHERNET, LAYOUT_COOKED };
 
 static enum layout
 layout_of(const struct ring_link *link)
@@ -40,8 +39,6 @@ layout_of(const struct ring_link *link)
 		return LAYOUT_COOKED;
 	if (link->link_type == LINKTYPE_ETHERNET)
 		return LAYOUT_ETHERNET;
-	if (link->link_type == LINKTYPE_CAN_SOCKETCAN)
-		return LAYOUT_CAN;
 	return LAYOUT_PLAIN;
 }
 
@@ -167,6 +164,7 @@ put_sll2(uint8_t *dst, const struct sockaddr_ll *sll)
 	memcpy(dst + 12, sll->sll_addr, 8);
 }
 
+/* The kernel has a CAN identifier in host order, a file in network order. */
 static void
 can_id_to_network_order(uint8_t *p)
 {
@@ -265,15 +263,12 @@ deliver(struct ring *r, const struct tpacket3_hdr *h,
 	if (dst == NULL)
 		return E_TOOBIG;
 
-	if (r->layout == LAYOUT_COOKED) {
+	if (r->layout == LAYOUT_COOKED)
 		copy_cooked(dst, meta.captured_len, sll, src);
-	} else if (extra != 0) {
+	else if (extra != 0)
 		copy_tagged(dst, meta.captured_len, h, src);
-	} else {
+	else
 		memcpy(dst, src, meta.captured_len);
-		if (r->layout == LAYOUT_CAN && meta.captured_len >= CAN_ID_LEN)
-			can_id_to_network_order(dst);
-	}
 	r->packets++;
 	r->bytes += meta.captured_len;
 	return E_OK;
