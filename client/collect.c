@@ -54,6 +54,7 @@ struct collect {
 	uint64_t	 written, written_bytes;
 	struct msg_gap	 gap;		/* to be noted at the next packet */
 	bool		 has_gap;
+	struct msg_gap	 unreported;	/* gaps since the last line about them */
 	/* Acknowledge mark_sequence when the output has reached mark_offset. */
 	uint64_t	 mark_sequence, mark_offset, newest_sequence;
 };
@@ -187,8 +188,8 @@ format_gap(const struct msg_gap *gap, char *dst, size_t size)
 
 	format_clock(gap->first, first, sizeof(first));
 	format_clock(gap->last, last, sizeof(last));
-	snprintf(dst, size, "%llu packets missing here: agent buffer full, "
-	    "%s to %s", (unsigned long long)gap->packets, first, last);
+	snprintf(dst, size, "%llu packets missing: agent buffer full, %s to "
+	    "%s", (unsigned long long)gap->packets, first, last);
 }
 
 static void
@@ -266,22 +267,39 @@ on_batch(struct batch_reader *batch, void *arg)
 		update_flow(c);
 }
 
+/* Gaps come by the hundred when a reader is slow: one line a second tells. */
+static void
+report_gaps(struct collect *c)
+{
+	char text[128];
+
+	if (c->unreported.packets == 0)
+		return;
+	format_gap(&c->unreported, text, sizeof(text));
+	report(c, text);
+	c->unreported.packets = 0;
+}
+
+static void
+join_gap(struct msg_gap *sum, const struct msg_gap *gap, bool is_first)
+{
+	if (is_first) {
+		*sum = *gap;
+		return;
+	}
+	sum->packets += gap->packets;
+	sum->last = gap->last;
+}
+
 static void
 on_gap(const struct msg_gap *gap, void *arg)
 {
 	struct collect *c = arg;
-	char text[128];
 
 	c->ledger.gap_packets += gap->packets;
-	format_gap(gap, text, sizeof(text));
-	report(c, text);
-	if (c->has_gap) {
-		c->gap.packets += gap->packets;
-		c->gap.last = gap->last;
-	} else {
-		c->gap = *gap;
-		c->has_gap = true;
-	}
+	join_gap(&c->unreported, gap, c->unreported.packets == 0);
+	join_gap(&c->gap, gap, !c->has_gap);
+	c->has_gap = true;
 	c->newest_sequence = gap->last_sequence;
 }
 
@@ -546,6 +564,7 @@ on_progress(void *arg)
 	struct ui_progress p = { .packets = c->written, .bytes = c->written_bytes };
 	struct ui_summary s;
 
+	report_gaps(c);
 	ledger_summary(&c->ledger, &s);
 	p.lost = ui_summary_lost(&s);
 	ui_text_progress(&c->ui, &p);
@@ -625,6 +644,7 @@ settle(struct collect *c)
 	struct ui_summary summary;
 	struct err err;
 
+	report_gaps(c);
 	ledger_summary(&c->ledger, &summary);
 	ui_text_clear(&c->ui);
 	ui_text_summary(&c->ui, &summary);
