@@ -18,7 +18,8 @@
  * file: with the VLAN tag in place.
  *
  * E_FILTER  "filter 'TEXT': compile for EN10MB (Ethernet): MESSAGE", the
- *           message being libpcap's
+ *           message being libpcap's, or why the kernel could not run it
+ * E_NOMEM
  * E_TOOBIG  text longer than PROTO_MAX_FILTER_TEXT, or more than
  *           BPF_PROG_MAX instructions
  */
@@ -28,17 +29,18 @@ int filter_compile(const char *text, uint32_t link_type,
 /*
  * Does the expression speak of VLAN tags, so that it wants the answer that a
  * file gives instead of live tcpdump's?  True for the word vlan, for "ether
- * proto" with a tag's type, and for ether[...] (or link[...]) at offset 12
- * or later; also when the offset is no plain number.
+ * proto" with a tag's type, and for ether[...] (or link[...]) that reaches
+ * offset 12 or more; also when the offset is no plain number.
  */
 bool filter_mentions_tags(const char *text);
 
-/* Is word part of libpcap's filter language ("host", "udp", "vlan")? */
+/* Has word a meaning of its own in libpcap's language ("host", "vlan", "tcp-syn")? */
 bool filter_is_keyword(const char *word);
 
 /*
- * Read an expression from a file: its lines joined by blanks, as tcpdump's -F
- * does; there are no comments.  The caller frees *ret_text.
+ * Read an expression from a file as tcpdump's -F does: lines joined by
+ * blanks, from '#' to the end of a line a comment.  The caller frees
+ * *ret_text.
  *
  * E_USAGE   cannot be read, is longer than PROTO_MAX_FILTER_TEXT, holds a NUL
  * E_NOMEM

@@ -30,11 +30,11 @@ enum {
  * --- own traffic ---
  *
  * Reads at plain offsets, found by the Ethernet type, and not relative to
- * the network header (SKF_NET_OFF): before Linux 6.16 such loads see only
- * the linear part of a packet, and with drivers that leave the headers in
+ * the network header (SKF_NET_OFF): in Linux 6.1 such loads see only the
+ * linear part of a packet, and with drivers that leave the headers in
  * fragments every packet would be rejected, because a load that fails ends
- * the program.  Plain loads are also compiled in line.  For the same reason
- * no load may come before it is known that the packet is long enough.
+ * the program.  For the same reason no load may come before it is known that
+ * the packet is long enough.  Plain loads are also compiled in line.
  */
 struct own_part {
 	struct bpf_asm	*a;
