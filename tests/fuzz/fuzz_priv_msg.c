@@ -16,6 +16,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(&msg, data + 1, size - 1);
 	/* A fuzzer cannot guess this one. */
 	msg.hdr.build_id = priv_build_id();
-	(void)priv_msg_check(&msg, size - 1, (data[0] & 1) != 0, &err);
+	if (priv_msg_check(&msg, size - 1, (data[0] & 1) != 0, &err) == E_OK &&
+	    priv_msg_size(msg.hdr.type) != size - 1)
+		__builtin_trap();
 	return 0;
 }
