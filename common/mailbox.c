@@ -1,6 +1,7 @@
 #include "common/mailbox.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -9,6 +10,8 @@
 struct mailbox {
 	pthread_mutex_t	 lock;		/* guards first and end */
 	struct mail	*first, **end;
+	struct mail	*taken;		/* receiver's: out of the lock, not yet given */
+	bool		*is_freed;	/* while a message is being given */
 	int		 fd;		/* eventfd: readable while mail waits */
 	struct loop_io	*io;
 	mailbox_fn	 fn;
@@ -32,20 +35,23 @@ static void
 deliver(unsigned events, void *arg)
 {
 	struct mailbox *box = arg;
+	bool is_freed = false;
 	uint64_t count;
-	struct mail *mail;
 
 	(void)events;
 	/* Empty the counter first: a post from now on wakes us again. */
 	if (read(box->fd, &count, sizeof(count)) < 0)
 		return;
-	mail = take_all(box);
-	while (mail != NULL) {
-		struct mail *next = mail->next;
+	box->taken = take_all(box);
+	box->is_freed = &is_freed;
+	while (!is_freed && box->taken != NULL) {
+		struct mail *mail = box->taken;
 
+		box->taken = mail->next;
 		box->fn(mail, box->arg);
-		mail = next;
 	}
+	if (!is_freed)
+		box->is_freed = NULL;
 }
 
 struct mailbox *
@@ -81,20 +87,26 @@ out_box:
 	return NULL;
 }
 
-void
-mailbox_free(struct mailbox *box, void (*drop)(struct mail *mail))
+static void
+drop_all(struct mail *mail, void (*drop)(struct mail *mail))
 {
-	struct mail *mail;
-
-	if (box == NULL)
-		return;
-	mail = take_all(box);
 	while (mail != NULL) {
 		struct mail *next = mail->next;
 
 		drop(mail);
 		mail = next;
 	}
+}
+
+void
+mailbox_free(struct mailbox *box, void (*drop)(struct mail *mail))
+{
+	if (box == NULL)
+		return;
+	if (box->is_freed != NULL)
+		*box->is_freed = true;
+	drop_all(box->taken, drop);
+	drop_all(take_all(box), drop);
 	loop_io_free(box->io);
 	close(box->fd);
 	pthread_mutex_destroy(&box->lock);

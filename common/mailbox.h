@@ -22,7 +22,8 @@ struct mailbox *mailbox_new(struct loop *loop, mailbox_fn fn, void *arg,
     struct err *err);
 
 /*
- * Free the box (in its loop's thread, or after that thread ended).  Messages
+ * Free the box (in its loop's thread, also while it gives a message, or
+ * after that thread ended).  Messages
  * not yet taken are given to drop, which may be NULL when there are none.
  */
 void mailbox_free(struct mailbox *box, void (*drop)(struct mail *mail));
