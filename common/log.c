@@ -35,10 +35,12 @@ static enum log_level levels[LOG_N_TOKENS] = {
 };
 static _Thread_local char context[CONTEXT_LEN];
 
-/* The last format seen, to hold back floods of one kind of line. */
+/* The last kind of line seen, to hold back floods of one kind of line. */
 static struct {
 	pthread_mutex_t	 lock;
 	const char	*fmt;
+	enum log_level	 level;
+	enum log_token	 token;
 	int64_t		 since_ns;
 	unsigned	 count, suppressed;
 } flood = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -106,7 +108,7 @@ log_is_on(enum log_level level, enum log_token token)
 void
 log_set_context(const char *text)
 {
-	snprintf(context, sizeof(context), "%s", text == NULL ? "" : text);
+	log_escape(context, sizeof(context), text == NULL ? "" : text);
 }
 
 /* Length of the valid UTF-8 sequence of two or more bytes at s, or 0. */
@@ -135,6 +137,10 @@ utf8_sequence_len(const unsigned char *s)
 	if (s[0] == 0xe2 && ((s[1] == 0x80 && ((s[2] >= 0x8b && s[2] <= 0x8f) ||
 	    (s[2] >= 0xa8 && s[2] <= 0xae))) ||
 	    (s[1] == 0x81 && s[2] >= 0xa0 && s[2] <= 0xaf)))
+		return 0;
+	/* The same beyond that block: U+061C and U+FEFF. */
+	if ((s[0] == 0xd8 && s[1] == 0x9c) ||
+	    (s[0] == 0xef && s[1] == 0xbb && s[2] == 0xbf))
 		return 0;
 	return len;
 }
@@ -169,21 +175,24 @@ log_escape(char *dst, size_t size, const char *src)
 
 /*
  * Is this line of a kind that came too often just now?  A format's address
- * tells the kind.  *ret_suppressed is how many were held back before a line
- * that may pass.
+ * tells the kind, with level and token because linkers join equal literals.
+ * *ret_suppressed is how many were held back before a line that may pass.
  */
 static bool
-is_flood(const char *fmt, unsigned *ret_suppressed)
+is_flood(enum log_level level, enum log_token token, const char *fmt,
+    unsigned *ret_suppressed)
 {
 	int64_t now = clock_mono().ns;
 	bool hold = false;
 
 	*ret_suppressed = 0;
 	pthread_mutex_lock(&flood.lock);
-	if (flood.fmt != fmt ||
+	if (flood.fmt != fmt || flood.level != level || flood.token != token ||
 	    now - flood.since_ns > (int64_t)BURST_SECONDS * NS_PER_S) {
 		*ret_suppressed = flood.suppressed;
 		flood.fmt = fmt;
+		flood.level = level;
+		flood.token = token;
 		flood.since_ns = now;
 		flood.count = flood.suppressed = 0;
 	}
@@ -224,7 +233,7 @@ log_line(enum log_level level, enum log_token token, const char *fmt, ...)
 	if (!log_is_on(level, token))
 		return;
 	if (level <= LOG_LEVEL_WARN) {
-		if (is_flood(fmt, &suppressed))
+		if (is_flood(level, token, fmt, &suppressed))
 			return;
 		if (suppressed > 0) {
 			snprintf(text, sizeof(text),
