@@ -392,6 +392,8 @@ cause_of_alert(SSL *ssl, int reason)
 		return CAUSE_REVOKED;
 	case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
 	case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+	/* The issuer's name was right, but not its signature. */
+	case SSL_R_TLSV1_ALERT_DECRYPT_ERROR:
 		return is_self_signed(own) ? CAUSE_SELF_SIGNED : CAUSE_CA;
 	case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
 		return CAUSE_PURPOSE;
@@ -451,13 +453,28 @@ error_of_queue(SSL *ssl, unsigned long first, struct err *err)
 	return err_set(err, E_TLS, "TLS: %s", text == NULL ? "failed" : text);
 }
 
+/*
+ * The first error of libssl, which names what failed; libcrypto's, in front of
+ * it, name a detail.  Empties the queue; 0 when it was empty.
+ */
+static unsigned long
+take_first_error(void)
+{
+	unsigned long first = ERR_get_error(), next;
+
+	while (first != 0 && ERR_GET_LIB(first) != ERR_LIB_SSL &&
+	    (next = ERR_get_error()) != 0)
+		first = next;
+	ERR_clear_error();
+	return first;
+}
+
 int
 tls_error(struct ssl_st *ssl, int ssl_error, int sys, struct err *err)
 {
-	unsigned long first = ERR_get_error();
+	unsigned long first = take_first_error();
 	int code;
 
-	ERR_clear_error();
 	if (ssl_error == SSL_ERROR_ZERO_RETURN)
 		return err_set(err, E_EOF, "connection closed by the peer");
 	if (first != 0)
