@@ -223,6 +223,27 @@ a_batch_larger_than_the_log_is_a_gap(void **state)
 }
 
 static void
+an_evicted_batch_takes_the_gap_behind_it_along(void **state)
+{
+	struct batch_log *log = log_for(2, BATCH_LOG_DROP_OLDEST);
+	struct log_cursor *c = batch_log_open_cursor(log);
+	struct log_item item;
+
+	(void)state;
+	append(log, 1, 1, E_OK);
+	assert_int_equal(batch_log_append(log, make_batch(2, 500)), E_LIMIT);
+	append(log, 3, 5, E_OK);		/* 1 goes, then 3 */
+	assert_int_equal(batch_log_lost_packets(c), 502);
+	assert_int_equal(batch_log_next(c, &item), E_OK);
+	assert_null(item.batch);
+	assert_int_equal(item.gap.first_sequence, 1);
+	assert_int_equal(item.gap.last_sequence, 3);
+	assert_int_equal(item.gap.packets, 502);
+	assert_next_batch(c, 4);
+	batch_log_free(log);
+}
+
+static void
 a_batch_being_sent_survives_its_eviction(void **state)
 {
 	struct batch_log *log = log_for(1, BATCH_LOG_DROP_OLDEST);
@@ -461,6 +482,7 @@ main(void)
 		cmocka_unit_test(a_full_log_drops_the_oldest_and_says_so_in_place),
 		cmocka_unit_test(a_full_log_refuses_the_newest_and_says_so_in_place),
 		cmocka_unit_test(a_batch_larger_than_the_log_is_a_gap),
+		cmocka_unit_test(an_evicted_batch_takes_the_gap_behind_it_along),
 		cmocka_unit_test(a_batch_being_sent_survives_its_eviction),
 		cmocka_unit_test(two_cursors_lose_each_their_own),
 		cmocka_unit_test(a_refusal_is_told_to_readers_behind_and_at_the_end),
