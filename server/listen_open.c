@@ -63,6 +63,7 @@ listen_address_parse(const char *text, struct listen_address *ret_address,
 	char *host = NULL, *port = NULL;
 	struct listen_address result = { .len = 0 };
 	struct addrinfo *list = NULL;
+	struct in_addr ipv4;
 
 	if (strlen(text) >= sizeof(copy))
 		goto bad;
@@ -76,6 +77,10 @@ listen_address_parse(const char *text, struct listen_address *ret_address,
 		snprintf(default_port, sizeof(default_port), "%d", LISTEN_DEFAULT_PORT);
 		port = default_port;
 	}
+	/* getaddrinfo() takes "10.1" for 10.0.0.1. */
+	if (strchr(host, ':') == NULL &&
+	    (text[0] == '[' || inet_pton(AF_INET, host, &ipv4) != 1))
+		goto bad;
 	if (getaddrinfo(host, port, &hints, &list) != 0 || list == NULL)
 		goto bad;
 	if (list->ai_addrlen <= sizeof(result.in6)) {

@@ -1,0 +1,110 @@
+/* server/mandatory: what the compiler prints is read to the letter. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mutate.h"
+#include "server/mandatory.h"
+
+static const char not_port_22[] =
+    "4\n"
+    "40 0 0 12\n"
+    "21 0 1 2048\n"
+    "6 0 0 262144\n"
+    "6 0 0 0\n";
+
+static struct bpf_prog prog;
+
+static void
+a_program_is_read_as_printed(void **state)
+{
+	struct err err;
+
+	(void)state;
+	assert_int_equal(mandatory_parse(not_port_22, &prog, &err), E_OK);
+	assert_int_equal(prog.n, 4);
+	assert_int_equal(prog.insns[1].code, 21);
+	assert_int_equal(prog.insns[1].jf, 1);
+	assert_int_equal(prog.insns[2].k, 262144);
+}
+
+static void
+everything_else_is_refused(void **state)
+{
+	static const char *const texts[] = {
+		"", "\n", "x\n", "1", "0\n", "1\n", "1\n6 0 0\n", "1\n6 0 0 1", "1\n6 0 0 1 \n",
+		"1\n6 0 0 1\n6 0 0 1\n", "2\n6 0 0 1\n", "1\n65536 0 0 1\n", "1\n6 256 0 1\n",
+		"1\n6 0 0 4294967296\n", "1\n-6 0 0 1\n", "1\n 6 0 0 1\n", "1\n6  0 0 1\n",
+		"4097\n", "99999999999999999999\n", "1\n6 0 0 1\nwarning: x\n", "+1\n6 0 0 1\n",
+		"1\n0 0 0 1\n",			/* no return: the checker's business */
+		"1\n5 0 0 5\n",
+	};
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (mandatory_parse(texts[i], &prog, &err) != E_FILTER)
+			fail_msg("accepted: %s", texts[i]);
+}
+
+static void
+parse_damaged(const uint8_t *p, size_t len, void *arg)
+{
+	char *text = malloc(len + 1);
+	struct err err;
+	int ret;
+
+	(void)arg;
+	assert_non_null(text);
+	memcpy(text, p, len);
+	text[len] = '\0';
+	ret = mandatory_parse(text, &prog, &err);
+	assert_true(ret == E_OK || ret == E_FILTER);
+	free(text);
+}
+
+static void
+damaged_output_gets_a_code(void **state)
+{
+	(void)state;
+	mutate_flip_bits((const uint8_t *)not_port_22, strlen(not_port_22), 100, parse_damaged,
+	    NULL);
+	mutate_truncate((const uint8_t *)not_port_22, strlen(not_port_22), parse_damaged, NULL);
+	mutate_random((const uint8_t *)not_port_22, strlen(not_port_22), 500, 1, parse_damaged,
+	    NULL);
+}
+
+static void
+without_a_filter_everything_passes_on_every_link_type(void **state)
+{
+	static struct priv_mandatory mandatory;
+	static const struct drop_user user;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(mandatory_compile("", -1, &user, &mandatory, &err), E_OK);
+	for (size_t i = 0; i < ARRAY_LEN(mandatory.parts); i++) {
+		assert_true(mandatory.parts[i].is_usable);
+		assert_int_equal(mandatory.parts[i].prog.n, 0);
+	}
+	assert_ptr_equal(priv_mandatory_get(&mandatory, PRIV_LINK_COOKED), &mandatory.parts[2]);
+	assert_null(priv_mandatory_get(&mandatory, 7));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_program_is_read_as_printed),
+		cmocka_unit_test(everything_else_is_refused),
+		cmocka_unit_test(damaged_output_gets_a_code),
+		cmocka_unit_test(without_a_filter_everything_passes_on_every_link_type),
+	};
+
+	return cmocka_run_group_tests_name("server/mandatory", tests, NULL, NULL);
+}

@@ -1,0 +1,485 @@
+/* server/priv_call: one answer for each question, whatever comes first. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "server/fdpass.h"
+#include "server/priv_call.h"
+
+/* capagent is played by the test, at the other end of a pair. */
+struct lab {
+	struct loop	*loop;
+	struct priv_call *call;
+	int		 other;
+	union priv_msg	 got;		/* last message at the other end */
+	unsigned	 n_end, n_gone, n_list, n_open, n_done;
+	struct err	 err;		/* of the last callback */
+	size_t		 n_interfaces;
+	struct priv_opened opened;
+};
+
+static void
+on_end(void *arg)
+{
+	struct lab *lab = arg;
+
+	lab->n_end++;
+}
+
+static void
+on_gone(const struct err *err, void *arg)
+{
+	struct lab *lab = arg;
+
+	lab->n_gone++;
+	lab->err = *err;
+}
+
+static void
+on_list(const struct err *err, const struct priv_interface *interfaces, size_t n, void *arg)
+{
+	struct lab *lab = arg;
+
+	(void)interfaces;
+	lab->n_list++;
+	lab->err = *err;
+	lab->n_interfaces = n;
+}
+
+static void
+on_open(const struct err *err, const struct priv_opened *opened, void *arg)
+{
+	struct lab *lab = arg;
+
+	lab->n_open++;
+	lab->err = *err;
+	assert_int_equal(opened != NULL, err->code == E_OK);
+	if (opened != NULL)
+		lab->opened = *opened;
+}
+
+static void
+on_done(const struct err *err, void *arg)
+{
+	struct lab *lab = arg;
+
+	lab->n_done++;
+	lab->err = *err;
+}
+
+static struct lab *
+lab_new(void)
+{
+	static const struct priv_call_events events = { .end = on_end, .gone = on_gone };
+	struct lab *lab = calloc(1, sizeof(*lab));
+	int pair[2];
+
+	assert_non_null(lab);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	lab->loop = loop_new(&lab->err);
+	assert_non_null(lab->loop);
+	lab->call = priv_call_new(lab->loop, pair[0], &events, lab, &lab->err);
+	assert_non_null(lab->call);
+	lab->other = pair[1];
+	assert_int_equal(fcntl(lab->other, F_SETFL, O_NONBLOCK), 0);
+	return lab;
+}
+
+static void
+lab_free(struct lab *lab)
+{
+	priv_call_free(lab->call);
+	loop_free(lab->loop);
+	if (lab->other != -1)
+		close(lab->other);
+	free(lab);
+}
+
+static void
+stop(void *arg)
+{
+	struct lab *lab = arg;
+
+	loop_stop(lab->loop);
+}
+
+/* Let everything happen that is ready to happen. */
+static void
+turn(struct lab *lab)
+{
+	for (int i = 0; i < 5; i++) {
+		struct loop_timer *timer = loop_timer_new(lab->loop, stop, lab);
+
+		assert_non_null(timer);
+		loop_timer_set(timer, 1000);
+		assert_int_equal(loop_run(lab->loop, &lab->err), E_OK);
+		loop_timer_free(timer);
+	}
+}
+
+/* The next request at the other end. */
+static void
+take(struct lab *lab, enum priv_msg_type type)
+{
+	struct err err;
+	size_t len;
+	int fd;
+
+	if (fdpass_recv(lab->other, &lab->got, sizeof(lab->got), &len, &fd, &err) != E_OK)
+		fail_msg("%s", err.what);
+	if (priv_msg_check(&lab->got, len, fd != -1, &err) != E_OK)
+		fail_msg("%s", err.what);
+	assert_int_equal(lab->got.hdr.type, type);
+}
+
+static void
+assert_nothing_was_sent(struct lab *lab)
+{
+	struct err err;
+	size_t len;
+	int fd;
+
+	assert_int_equal(fdpass_recv(lab->other, &lab->got, sizeof(lab->got), &len, &fd, &err),
+	    E_AGAIN);
+}
+
+static void
+reply(struct lab *lab, union priv_msg *msg, enum priv_msg_type type, uint32_t id, int fd)
+{
+	struct err err;
+
+	priv_msg_init(msg, type, id);
+	assert_int_equal(fdpass_send(lab->other, msg, priv_msg_size(type), fd, &err), E_OK);
+	turn(lab);
+}
+
+static const struct bpf_insn_raw accept_all = { .code = 6, .k = 262144 };
+
+static struct priv_call_request *
+ask_open(struct lab *lab)
+{
+	struct priv_open_request request = {
+		.capture = 3, .ifindex = 2, .link_type = PRIV_LINK_ETHERNET,
+		.snaplen = 0, .ring_bytes = 1, .flags = PRIV_OPEN_INBOUND,
+		.insns = &accept_all, .n_insns = 1,
+	};
+
+	return priv_call_open(lab->call, &request, on_open, lab);
+}
+
+static void
+reply_open(struct lab *lab, uint32_t id)
+{
+	union priv_msg msg = { .open_reply = { .handle = 5 } };
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	memset(&msg, 0, sizeof(msg));
+	msg.open_reply.handle = 5;
+	strcpy(msg.open_reply.name, "eth0");
+	reply(lab, &msg, PRIV_OPEN_REPLY, id, fd);
+	close(fd);
+}
+
+static void
+an_open_is_sent_within_the_ranges_and_answered_with_a_descriptor(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	assert_non_null(ask_open(lab));
+	assert_int_equal(lab->n_open, 0);
+	take(lab, PRIV_OPEN);
+	assert_int_equal(lab->got.open.capture, 3);
+	assert_int_equal(lab->got.open.snaplen, PRIV_MAX_SNAPLEN);
+	assert_int_equal(lab->got.open.ring_bytes, PRIV_MIN_RING);
+	reply_open(lab, lab->got.hdr.request_id);
+	assert_int_equal(lab->n_open, 1);
+	assert_int_equal(lab->opened.handle, 5);
+	assert_string_equal(lab->opened.name, "eth0");
+	assert_int_not_equal(fcntl(lab->opened.fd, F_GETFD), -1);
+	close(lab->opened.fd);
+	lab_free(lab);
+}
+
+static void
+a_refusal_carries_code_and_text(void **state)
+{
+	struct lab *lab = lab_new();
+	union priv_msg msg;
+
+	(void)state;
+	assert_non_null(ask_open(lab));
+	take(lab, PRIV_OPEN);
+	memset(&msg, 0, sizeof(msg));
+	msg.open_reply.code = E_IFDOWN;
+	strcpy(msg.open_reply.text, "it is down");
+	reply(lab, &msg, PRIV_OPEN_REPLY, lab->got.hdr.request_id, -1);
+	assert_int_equal(lab->n_open, 1);
+	assert_int_equal(lab->err.code, E_IFDOWN);
+	assert_string_equal(lab->err.what, "it is down");
+	lab_free(lab);
+}
+
+static void
+a_list_of_several_pages_is_one_answer(void **state)
+{
+	struct lab *lab = lab_new();
+	union priv_msg msg;
+
+	(void)state;
+	assert_non_null(priv_call_list(lab->call, on_list, lab));
+	take(lab, PRIV_LIST);
+	assert_int_equal(lab->got.list.start_index, 0);
+	memset(&msg, 0, sizeof(msg));
+	msg.list_reply.n = PRIV_LIST_COUNT;
+	msg.list_reply.next_index = 40;
+	reply(lab, &msg, PRIV_LIST_REPLY, lab->got.hdr.request_id, -1);
+	assert_int_equal(lab->n_list, 0);
+	take(lab, PRIV_LIST);
+	assert_int_equal(lab->got.list.start_index, 40);
+	memset(&msg, 0, sizeof(msg));
+	msg.list_reply.n = 3;
+	reply(lab, &msg, PRIV_LIST_REPLY, lab->got.hdr.request_id, -1);
+	assert_int_equal(lab->n_list, 1);
+	assert_int_equal(lab->n_interfaces, PRIV_LIST_COUNT + 3);
+	lab_free(lab);
+}
+
+static void
+filter_and_close_are_answered_in_any_order(void **state)
+{
+	struct lab *lab = lab_new();
+	union priv_msg msg;
+	uint32_t first;
+
+	(void)state;
+	assert_non_null(priv_call_filter(lab->call, 5, &accept_all, 1, on_done, lab));
+	assert_non_null(priv_call_close(lab->call, 5, NULL, NULL));
+	take(lab, PRIV_FILTER);
+	assert_int_equal(lab->got.filter.handle, 5);
+	first = lab->got.hdr.request_id;
+	take(lab, PRIV_CLOSE);
+	memset(&msg, 0, sizeof(msg));
+	reply(lab, &msg, PRIV_CLOSE_REPLY, lab->got.hdr.request_id, -1);
+	assert_int_equal(lab->n_done, 0);
+	memset(&msg, 0, sizeof(msg));
+	msg.result.code = E_FILTER;
+	reply(lab, &msg, PRIV_FILTER_REPLY, first, -1);
+	assert_int_equal(lab->n_done, 1);
+	assert_int_equal(lab->err.code, E_FILTER);
+	assert_int_equal(lab->n_gone, 0);
+	lab_free(lab);
+}
+
+static void
+an_open_that_nobody_wants_any_more_is_closed_again(void **state)
+{
+	struct lab *lab = lab_new();
+	struct priv_call_request *r = ask_open(lab);
+	union priv_msg msg;
+
+	(void)state;
+	take(lab, PRIV_OPEN);
+	priv_call_cancel(lab->call, r);
+	reply_open(lab, lab->got.hdr.request_id);
+	assert_int_equal(lab->n_open, 0);
+	take(lab, PRIV_CLOSE);
+	assert_int_equal(lab->got.close.handle, 5);
+	memset(&msg, 0, sizeof(msg));
+	reply(lab, &msg, PRIV_CLOSE_REPLY, lab->got.hdr.request_id, -1);
+	assert_int_equal(lab->n_gone, 0);
+	lab_free(lab);
+}
+
+static void
+more_requests_than_the_socket_takes_are_all_sent_in_order(void **state)
+{
+	enum { N = 40 };
+	struct lab *lab = lab_new();
+	struct priv_call_request *last = NULL;
+	uint32_t previous = 0;
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		last = ask_open(lab);
+		assert_non_null(last);
+	}
+	priv_call_cancel(lab->call, last);	/* not sent yet: gone without a trace */
+	for (int i = 0; i < N - 1; i++) {
+		turn(lab);
+		take(lab, PRIV_OPEN);
+		assert_true(lab->got.hdr.request_id > previous);
+		previous = lab->got.hdr.request_id;
+	}
+	turn(lab);
+	assert_nothing_was_sent(lab);
+	lab_free(lab);
+}
+
+static void
+the_end_is_told_and_requests_go_on(void **state)
+{
+	struct lab *lab = lab_new();
+	union priv_msg msg;
+
+	(void)state;
+	memset(&msg, 0, sizeof(msg));
+	reply(lab, &msg, PRIV_END, 0, -1);
+	assert_int_equal(lab->n_end, 1);
+	assert_non_null(priv_call_close(lab->call, 1, on_done, lab));
+	take(lab, PRIV_CLOSE);
+	memset(&msg, 0, sizeof(msg));
+	reply(lab, &msg, PRIV_CLOSE_REPLY, lab->got.hdr.request_id, -1);
+	assert_int_equal(lab->n_done, 1);
+	lab_free(lab);
+}
+
+static void
+when_capagent_is_gone_every_request_fails_once(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	assert_non_null(ask_open(lab));
+	assert_non_null(priv_call_list(lab->call, on_list, lab));
+	close(lab->other);
+	lab->other = -1;
+	assert_int_equal(lab->n_gone, 0);
+	turn(lab);
+	assert_int_equal(lab->n_open, 1);
+	assert_int_equal(lab->n_list, 1);
+	assert_int_equal(lab->n_gone, 1);
+	/* And so does a later one, after the call that made it. */
+	assert_non_null(priv_call_close(lab->call, 1, on_done, lab));
+	assert_int_equal(lab->n_done, 0);
+	turn(lab);
+	assert_int_equal(lab->n_done, 1);
+	assert_int_equal(lab->n_gone, 1);
+	lab_free(lab);
+}
+
+static void
+an_answer_to_nothing_breaks_the_boundary(void **state)
+{
+	struct lab *lab = lab_new();
+	union priv_msg msg;
+
+	(void)state;
+	assert_non_null(ask_open(lab));
+	take(lab, PRIV_OPEN);
+	memset(&msg, 0, sizeof(msg));
+	reply(lab, &msg, PRIV_CLOSE_REPLY, lab->got.hdr.request_id, -1);
+	assert_int_equal(lab->n_gone, 1);
+	assert_int_equal(lab->n_open, 1);
+	assert_int_equal(lab->err.code, E_BADMSG);
+	lab_free(lab);
+}
+
+/* --- setup --- */
+
+static void
+send_setup(int sock, enum priv_msg_type type, int fd)
+{
+	static union priv_msg msg;
+	struct err err;
+
+	memset(&msg, 0, sizeof(msg));
+	priv_msg_init(&msg, type, 0);
+	if (type == PRIV_SETUP_CONFIG) {
+		msg.config.max_snaplen = 99;
+		msg.config.max_captures = 4;
+	}
+	if (type == PRIV_SETUP_KEY)
+		strcpy(msg.file.name, "/the/key");
+	assert_int_equal(fdpass_send(sock, &msg, priv_msg_size(type), fd, &err), E_OK);
+}
+
+static int
+receive(const enum priv_msg_type *types, size_t n, struct priv_setup *setup)
+{
+	int pair[2], ret;
+	struct err err;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	for (size_t i = 0; i < n; i++)
+		send_setup(pair[1], types[i], types[i] >= PRIV_SETUP_LISTENER &&
+		    types[i] <= PRIV_SETUP_CA ? pair[1] : -1);
+	close(pair[1]);
+	ret = priv_call_receive_setup(pair[0], setup, &err);
+	close(pair[0]);
+	return ret;
+}
+
+#define RECEIVE(setup, ...)						\
+	receive((const enum priv_msg_type[]){ __VA_ARGS__ },		\
+	    sizeof((const enum priv_msg_type[]){ __VA_ARGS__ }) /	\
+	    sizeof(enum priv_msg_type), (setup))
+
+static void
+a_setup_arrives_complete(void **state)
+{
+	struct priv_setup setup;
+
+	(void)state;
+	assert_int_equal(RECEIVE(&setup, PRIV_SETUP_CONFIG, PRIV_SETUP_LISTENER,
+	    PRIV_SETUP_LISTENER, PRIV_SETUP_CERT, PRIV_SETUP_KEY, PRIV_SETUP_CA,
+	    PRIV_SETUP_DONE), E_OK);
+	assert_int_equal(setup.n_listeners, 2);
+	assert_int_equal(setup.config.max_captures, 4);
+	assert_string_equal(setup.key_name, "/the/key");
+	assert_int_not_equal(fcntl(setup.key_fd, F_GETFD), -1);
+	priv_setup_close(&setup);
+	assert_int_equal(setup.key_fd, -1);
+	priv_setup_close(&setup);
+}
+
+static void
+a_setup_out_of_order_or_cut_short_is_refused_and_leaves_nothing_open(void **state)
+{
+	struct priv_setup setup = { .n_listeners = 77 };
+	int before = open("/dev/null", O_RDONLY | O_CLOEXEC), after;
+
+	(void)state;
+	close(before);
+	assert_int_equal(RECEIVE(&setup, PRIV_SETUP_LISTENER), E_BADMSG);
+	assert_int_equal(RECEIVE(&setup, PRIV_SETUP_CONFIG, PRIV_SETUP_CONFIG), E_BADMSG);
+	assert_int_equal(RECEIVE(&setup, PRIV_SETUP_CONFIG, PRIV_SETUP_KEY, PRIV_SETUP_KEY),
+	    E_BADMSG);
+	assert_int_equal(RECEIVE(&setup, PRIV_SETUP_CONFIG, PRIV_SETUP_CERT, PRIV_SETUP_KEY,
+	    PRIV_SETUP_DONE), E_BADMSG);
+	assert_int_equal(RECEIVE(&setup, PRIV_SETUP_CONFIG, PRIV_END), E_BADMSG);
+	assert_int_equal(RECEIVE(&setup, PRIV_SETUP_CONFIG, PRIV_SETUP_LISTENER), E_EOF);
+	assert_int_equal(setup.n_listeners, 77);
+	after = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(after, before);
+	close(after);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_open_is_sent_within_the_ranges_and_answered_with_a_descriptor),
+		cmocka_unit_test(a_refusal_carries_code_and_text),
+		cmocka_unit_test(a_list_of_several_pages_is_one_answer),
+		cmocka_unit_test(filter_and_close_are_answered_in_any_order),
+		cmocka_unit_test(an_open_that_nobody_wants_any_more_is_closed_again),
+		cmocka_unit_test(more_requests_than_the_socket_takes_are_all_sent_in_order),
+		cmocka_unit_test(the_end_is_told_and_requests_go_on),
+		cmocka_unit_test(when_capagent_is_gone_every_request_fails_once),
+		cmocka_unit_test(an_answer_to_nothing_breaks_the_boundary),
+		cmocka_unit_test(a_setup_arrives_complete),
+		cmocka_unit_test(
+		    a_setup_out_of_order_or_cut_short_is_refused_and_leaves_nothing_open),
+	};
+
+	return cmocka_run_group_tests_name("server/priv_call", tests, NULL, NULL);
+}
