@@ -30,6 +30,7 @@ LONG = bool(os.environ.get("CAPTEST_LONG"))
 SENSOR4, SENSOR6, CLIENT4, CLIENT6 = "10.9.0.1", "fd00:9::1", "10.9.0.2", "fd00:9::2"
 ETH_P_ALL = 3
 CLONE_NEWNET = 0x40000000
+PR_SET_CHILD_SUBREAPER = 36
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -74,6 +75,8 @@ class Net:
     def __init__(self):
         tag = f"ct{os.getpid()}"
         self.gen, self.sensor, self.client = f"{tag}g", f"{tag}s", f"{tag}c"
+        # Orphans of the programs under test are reaped here, not by init.
+        _libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
         try:
             self._make()
         except BaseException:
@@ -264,10 +267,20 @@ class Proc:
         return status
 
     def kill(self):
-        """At once, with whatever it started."""
+        """At once, with whatever it started; gone when this returns."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.popen.wait(10)
+
+        # Its orphans became ours: see Net.
+        def are_reaped():
+            try:
+                os.waitpid(-self.pid, os.WNOHANG)
+            except ChildProcessError:
+                return True
+            return False
+
+        eventually(are_reaped, 10, f"end of what {self.name} started")
 
     def report(self):
         out = self.out.text() if self.out is not None else ""

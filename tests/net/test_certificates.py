@@ -2,6 +2,7 @@
 import datetime
 import os
 import re
+import socket
 import ssl
 import threading
 
@@ -137,6 +138,7 @@ class FakeAgent:
         context.load_verify_locations(pki.path("ca.pem"))
         context.verify_mode = ssl.CERT_REQUIRED
         self.listening = lab.net.socket(lab.net.sensor)
+        self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listening.bind((SENSOR4, 9443))
         self.listening.listen()
         self.listening.settimeout(20)

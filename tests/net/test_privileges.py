@@ -44,7 +44,7 @@ def test_the_network_process_has_no_privilege_idle_and_capturing(lab, agent):
     check_net(agent.net_pid, expected_user())
     client = lab.capture("-i", "cap0", "-w", lab.file("a.pcapng"))
     # The capture's own thread too.
-    assert len(every_thread(agent.net_pid)) > 1
+    eventually(lambda: len(every_thread(agent.net_pid)) > 1, 5, "a thread for the capture")
     check_net(agent.net_pid, expected_user())
     assert client.interrupt() == 0
 
