@@ -405,13 +405,14 @@ send_setup(int sock, enum priv_msg_type type, int fd)
 static int
 receive(const enum priv_msg_type *types, size_t n, struct priv_setup *setup)
 {
-	int pair[2], ret;
+	int any = open("/dev/null", O_RDONLY | O_CLOEXEC), pair[2], ret;
 	struct err err;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	for (size_t i = 0; i < n; i++)
 		send_setup(pair[1], types[i], types[i] >= PRIV_SETUP_LISTENER &&
-		    types[i] <= PRIV_SETUP_CA ? pair[1] : -1);
+		    types[i] <= PRIV_SETUP_CA ? any : -1);
+	close(any);
 	close(pair[1]);
 	ret = priv_call_receive_setup(pair[0], setup, &err);
 	close(pair[0]);
