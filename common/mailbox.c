@@ -11,7 +11,7 @@ struct mailbox {
 	pthread_mutex_t	 lock;		/* guards first and end */
 	struct mail	*first, **end;
 	struct mail	*taken;		/* receiver's: out of the lock, not yet given */
-	bool		*is_freed;	/* while a message is being given */
+	bool		 is_giving, is_freed;
 	int		 fd;		/* eventfd: readable while mail waits */
 	struct loop_io	*io;
 	mailbox_fn	 fn;
@@ -32,10 +32,17 @@ take_all(struct mailbox *box)
 }
 
 static void
+destroy(struct mailbox *box)
+{
+	close(box->fd);
+	pthread_mutex_destroy(&box->lock);
+	free(box);
+}
+
+static void
 deliver(unsigned events, void *arg)
 {
 	struct mailbox *box = arg;
-	bool is_freed = false;
 	uint64_t count;
 
 	(void)events;
@@ -43,15 +50,16 @@ deliver(unsigned events, void *arg)
 	if (read(box->fd, &count, sizeof(count)) < 0)
 		return;
 	box->taken = take_all(box);
-	box->is_freed = &is_freed;
-	while (!is_freed && box->taken != NULL) {
+	box->is_giving = true;
+	while (box->taken != NULL) {
 		struct mail *mail = box->taken;
 
 		box->taken = mail->next;
 		box->fn(mail, box->arg);
 	}
-	if (!is_freed)
-		box->is_freed = NULL;
+	box->is_giving = false;
+	if (box->is_freed)
+		destroy(box);
 }
 
 struct mailbox *
@@ -103,14 +111,16 @@ mailbox_free(struct mailbox *box, void (*drop)(struct mail *mail))
 {
 	if (box == NULL)
 		return;
-	if (box->is_freed != NULL)
-		*box->is_freed = true;
 	drop_all(box->taken, drop);
+	box->taken = NULL;
 	drop_all(take_all(box), drop);
 	loop_io_free(box->io);
-	close(box->fd);
-	pthread_mutex_destroy(&box->lock);
-	free(box);
+	box->io = NULL;
+	/* Whoever gives a message still holds box. */
+	if (box->is_giving)
+		box->is_freed = true;
+	else
+		destroy(box);
 }
 
 void
