@@ -54,6 +54,7 @@ struct conn {
 	size_t		 queued, low_water;
 	bool		 is_paused;
 	bool		 read_wants_write;	/* TLS key update */
+	bool		 is_read_dry;		/* SSL_read needs more of the socket */
 	bool		 error_pending;		/* found while sending */
 	bool		 in_callback, is_freed;
 	enum conn_event	 after_linger;
@@ -321,10 +322,11 @@ write_some(struct conn *c)
 
 		ERR_clear_error();
 		errno = 0;
-		rc = SSL_write(c->ssl, seg->data + seg->sent,
+		/* OpenSSL does not say what writing nothing means. */
+		rc = left == 0 ? 0 : SSL_write(c->ssl, seg->data + seg->sent,
 		    left > INT32_MAX ? INT32_MAX : (int)left);
 		sys = errno;
-		if (rc <= 0) {
+		if (rc <= 0 && left > 0) {
 			ssl_error = SSL_get_error(c->ssl, rc);
 			if (ssl_error == SSL_ERROR_WANT_WRITE ||
 			    ssl_error == SSL_ERROR_WANT_READ)
@@ -348,23 +350,39 @@ write_some(struct conn *c)
 	}
 }
 
+/* All is sent: our TLS close too, when the socket has room for it. */
+static void
+finish_writing(struct conn *c)
+{
+	bool is_full;
+	int rc;
+
+	ERR_clear_error();
+	rc = SSL_shutdown(c->ssl);
+	is_full = rc < 0 && SSL_get_error(c->ssl, rc) == SSL_ERROR_WANT_WRITE;
+	ERR_clear_error();
+	if (is_full)
+		watch(c);
+	else
+		start_linger(c, CONN_EV_SENT);
+}
+
 /* false when c is gone. */
 static bool
 continue_writing(struct conn *c)
 {
 	size_t before = c->queued;
 
-	write_some(c);
+	/* Another try would put its own failure in the place of the cause. */
+	if (!c->error_pending)
+		write_some(c);
 	if (c->error_pending) {
 		c->error_pending = false;
 		die(c);
 		return false;
 	}
 	if (c->state == CONN_FINISHING && c->first == NULL) {
-		ERR_clear_error();
-		(void)SSL_shutdown(c->ssl);
-		ERR_clear_error();
-		start_linger(c, CONN_EV_SENT);
+		finish_writing(c);
 		return false;
 	}
 	watch(c);
@@ -374,12 +392,20 @@ continue_writing(struct conn *c)
 	return true;
 }
 
+/* Half a record counts as pending too, but only the socket has the rest. */
+static bool
+holds_data(const struct conn *c)
+{
+	return c->state == CONN_OPEN && !c->is_paused && !c->is_read_dry &&
+	    SSL_has_pending(c->ssl);
+}
+
 static void
 on_again(void *arg)
 {
 	struct conn *c = arg;
 
-	if (c->state == CONN_OPEN && !c->is_paused && SSL_has_pending(c->ssl))
+	if (holds_data(c))
 		on_io(LOOP_READ, c);
 }
 
@@ -387,8 +413,7 @@ on_again(void *arg)
 static void
 ask_again(struct conn *c)
 {
-	if (c->state == CONN_OPEN && !c->is_paused && c->io != NULL &&
-	    SSL_has_pending(c->ssl))
+	if (c->io != NULL && holds_data(c))
 		loop_timer_set(c->again, 0);
 }
 
@@ -531,11 +556,14 @@ conn_read(struct conn *c, void *buf, size_t len)
 	errno = 0;
 	rc = SSL_read(c->ssl, buf, len > INT32_MAX ? INT32_MAX : (int)len);
 	sys = errno;
+	c->is_read_dry = false;
 	if (rc > 0)
 		return rc;
 	ssl_error = SSL_get_error(c->ssl, rc);
-	if (ssl_error == SSL_ERROR_WANT_READ)
+	if (ssl_error == SSL_ERROR_WANT_READ) {
+		c->is_read_dry = true;
 		return E_AGAIN;
+	}
 	if (ssl_error == SSL_ERROR_WANT_WRITE) {
 		c->read_wants_write = true;
 		watch(c);
@@ -543,6 +571,7 @@ conn_read(struct conn *c, void *buf, size_t len)
 	}
 	tls_error(c->ssl, ssl_error, sys, &c->err);
 	c->error_pending = true;
+	watch(c);		/* it is reported even if nobody reads again */
 	return c->err.code;
 }
 
