@@ -1,0 +1,183 @@
+/*
+ * server/sandbox_priv on a real kernel: what capagent itself can no longer
+ * do once it runs, and that it can still open a capture.  Needs root.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/if_packet.h>
+
+#include <cmocka.h>
+
+#include "common/bpf_link.h"
+#include "server/drop.h"
+#include "server/priv_list.h"
+#include "server/priv_open.h"
+#include "server/sandbox.h"
+
+/* How a confined process ended that ran attempt: its wait() status. */
+static int
+run_confined(int (*attempt)(void))
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		struct err err;
+
+		if (drop_to_net_raw(&err) != E_OK ||
+		    sandbox_priv_apply(SANDBOX_ENFORCE, &err) != E_OK)
+			_exit(100);
+		_exit(attempt());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+/* 0 when refused without reaching the kernel's code for the call. */
+static int
+judge(long ret)
+{
+	return ret == -1 && (errno == ENOSYS || errno == EACCES) ? 0 : 1;
+}
+
+static int try_open(void) { return judge(open("/etc/passwd", O_RDONLY)); }
+static int try_creat(void) { return judge(syscall(SYS_creat, "/tmp/x", 0600)); }
+static int try_inet(void) { return judge(socket(AF_INET, SOCK_STREAM, 0)); }
+static int try_netlink(void) { return judge(socket(AF_NETLINK, SOCK_RAW, 0)); }
+static int try_kill(void) { return judge(kill(getppid(), 0)); }
+static int try_fork(void) { return judge(syscall(SYS_fork)); }
+static int try_setuid(void) { return judge(syscall(SYS_setuid, 0)); }
+static int try_capset(void) { return judge(syscall(SYS_capset, NULL, NULL)); }
+static int try_connect(void) { return judge(connect(0, NULL, 0)); }
+static int try_accept(void) { return judge(accept4(0, NULL, NULL, 0)); }
+
+static int
+try_detach(void)
+{
+	return judge(setsockopt(0, SOL_SOCKET, SO_DETACH_FILTER, "", 0));
+}
+
+static int
+try_tx_ring(void)
+{
+	return judge(setsockopt(0, SOL_PACKET, PACKET_TX_RING, "", 0));
+}
+
+static int
+try_exec_memory(void)
+{
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+	    MAP_FAILED ? 0 : 1;
+}
+
+static void
+calls_it_does_not_need_are_refused(void **state)
+{
+	static int (*const attempts[])(void) = {
+		try_open, try_creat, try_inet, try_netlink, try_kill, try_fork, try_setuid,
+		try_capset, try_connect, try_accept, try_detach, try_tx_ring, try_exec_memory,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(attempts); i++) {
+		int status = run_confined(attempts[i]);
+
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			fail_msg("attempt %zu: wait status %#x", i, status);
+	}
+}
+
+static int try_execve(void) { return (int)syscall(SYS_execve, "/bin/true", NULL, NULL); }
+static int try_ptrace(void) { return (int)syscall(SYS_ptrace, 0, 0, 0, 0); }
+static int try_bpf(void) { return (int)syscall(SYS_bpf, 0, NULL, 0); }
+static int try_setns(void) { return (int)syscall(SYS_setns, 0, 0); }
+
+static void
+an_attackers_calls_kill(void **state)
+{
+	static int (*const attempts[])(void) = { try_execve, try_ptrace, try_bpf, try_setns };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(attempts); i++) {
+		int status = run_confined(attempts[i]);
+
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGSYS);
+	}
+}
+
+static int list_fd;
+
+/* Everything that serving an OPEN, a FILTER and a LIST takes. */
+static int
+serve_one(void)
+{
+	static struct bpf_prog filter;
+	struct priv_interface lo;
+	struct priv_open_wish wish = {
+		.interface = &lo, .filter = &filter, .ring_bytes = PRIV_MIN_RING,
+		.snaplen = 100, .is_promiscuous = true, .is_inbound = true,
+	};
+	struct priv_open_done done;
+	struct err err;
+
+	bpf_link_return(&filter, 100);
+	if (priv_list_get(list_fd, 1, &lo, &err) != E_OK ||
+	    priv_open_socket(&wish, &done, &err) != E_OK ||
+	    priv_open_filter(done.fd, &filter, &err) != E_OK) {
+		dprintf(STDERR_FILENO, "%s\n", err.what);
+		return 1;
+	}
+	return done.is_promiscuous ? 0 : 2;
+}
+
+static void
+a_capture_can_still_be_opened_and_filtered(void **state)
+{
+	int status = run_confined(serve_one);
+
+	(void)state;
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static int
+set_up(void **state)
+{
+	struct err err;
+
+	(void)state;
+	if (unshare(CLONE_NEWNET) == -1 || system("ip link set lo up") != 0) {
+		perror("network namespace: needs root");
+		return -1;
+	}
+	return priv_list_open(&list_fd, &err) == E_OK ? 0 : -1;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(calls_it_does_not_need_are_refused),
+		cmocka_unit_test(an_attackers_calls_kill),
+		cmocka_unit_test(a_capture_can_still_be_opened_and_filtered),
+	};
+
+	return cmocka_run_group_tests_name("server/sandbox_priv, real", tests, set_up, NULL);
+}
