@@ -54,7 +54,10 @@ struct bpf_aux {
 
 /*
  * Run a checked program on a packet: data[0..caplen) of a packet of len
- * bytes.  Returns the kernel's answer: 0, or how many bytes to keep.
+ * bytes, beginning with the link-layer header if the socket shows one.
+ * Returns the kernel's answer: 0, or how many bytes to keep.  With aux NULL,
+ * and for what only the kernel knows (CPU, payload offset, netlink
+ * attributes), ancillary loads give 0.
  */
 uint32_t bpf_prog_run(const struct bpf_insn_raw *insns, size_t n,
     const uint8_t *data, uint32_t caplen, uint32_t len,
