@@ -105,6 +105,9 @@ done(struct sensor *s)
 {
 	set_state(s, SENSOR_DONE, 0);
 	loop_timer_stop(s->ping_timer);
+	/* What still comes is read by nobody and would wake the loop for ever. */
+	if (s->conn != NULL)
+		conn_pause(s->conn);
 }
 
 static void
@@ -491,8 +494,9 @@ on_ping_timer(void *arg)
 	struct msg msg = { .type = MSG_PING };
 
 	loop_timer_set(s->ping_timer, (int64_t)PING_S * NS_PER_S);
-	if (s->is_paused)
-		s->heard = clock_mono();	/* it is us who do not listen */
+	/* It is us who do not listen, or who do not ask for an answer. */
+	if (s->is_paused || s->state != SENSOR_STREAMING)
+		s->heard = clock_mono();
 	if (mono_diff_ns(clock_mono(), s->heard) > (int64_t)SILENCE_S * NS_PER_S) {
 		fail_with(s, E_PEERGONE, "connection lost: the agent fell silent");
 		return;
@@ -622,6 +626,8 @@ sensor_resume(struct sensor *s)
 	if (!s->is_paused)
 		return;
 	s->is_paused = false;
+	if (s->state == SENSOR_DONE)
+		return;
 	s->heard = clock_mono();
 	conn_resume(s->conn);
 	/* Frames already read are in no socket. */
