@@ -1,0 +1,939 @@
+/* client/sensor: whatever an agent sends, one clear end and no harm. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/sensor.h"
+#include "loop_lab.h"
+#include "peer_lab.h"
+#include "pki_lab.h"
+#include "proto/limits.h"
+
+enum { N_INTERFACES = 2 };
+
+/* What the agent has done so far; also the states of the sensor. */
+enum stage { GREETING, READY, LISTING, STARTING, STREAMING, N_STAGES };
+
+static struct pki_lab *pki;
+static struct tls *agent_tls, *client_tls;
+
+struct lab {
+	struct loop	*loop;
+	int		 listener;
+	struct address	 address;
+	struct peer	 agent;
+	struct sensor	*sensor;
+	unsigned	 n_hello, n_list, n_started, n_batches, n_gaps, n_stats;
+	unsigned	 n_ended, n_failed;
+	uint64_t	 n_packets;
+	struct err	 err;		/* of failed */
+	bool		 is_over;	/* ended, failed or listed */
+	bool		 frees;		/* in the next callback */
+};
+
+static void
+saw(struct lab *lab, unsigned *n)
+{
+	assert_non_null(lab->sensor);
+	++*n;
+	if (lab->frees) {
+		sensor_free(lab->sensor);
+		lab->sensor = NULL;
+		lab->is_over = true;
+	}
+}
+
+static void
+on_hello(const struct msg_hello *hello, void *arg)
+{
+	struct lab *lab = arg;
+
+	assert_string_equal(hello->host, "thehost");
+	saw(lab, &lab->n_hello);
+}
+
+static void
+on_list(const struct msg_interface_list *list, void *arg)
+{
+	struct lab *lab = arg;
+
+	assert_int_equal(list->n, 0);
+	lab->is_over = true;
+	saw(lab, &lab->n_list);
+}
+
+static void
+on_started(const struct msg_started *started, void *arg)
+{
+	struct lab *lab = arg;
+
+	assert_int_equal(started->n_interfaces, N_INTERFACES);
+	saw(lab, &lab->n_started);
+}
+
+static void
+on_batch(struct batch_reader *batch, void *arg)
+{
+	struct lab *lab = arg;
+	struct packet_ref packet;
+
+	while (batch_reader_next(batch, &packet)) {
+		assert_true(packet.meta.iface < N_INTERFACES);
+		lab->n_packets++;
+	}
+	saw(lab, &lab->n_batches);
+}
+
+static void
+on_gap(const struct msg_gap *gap, void *arg)
+{
+	struct lab *lab = arg;
+
+	assert_true(gap->last_sequence >= gap->first_sequence);
+	saw(lab, &lab->n_gaps);
+}
+
+static void
+on_stats(const struct msg_stats *stats, void *arg)
+{
+	struct lab *lab = arg;
+
+	assert_int_equal(stats->n_interfaces, N_INTERFACES);
+	saw(lab, &lab->n_stats);
+}
+
+static void
+on_ended(const struct msg_ended *ended, void *arg)
+{
+	struct lab *lab = arg;
+
+	assert_int_equal(ended->stats.n_interfaces, N_INTERFACES);
+	lab->is_over = true;
+	saw(lab, &lab->n_ended);
+}
+
+static void
+on_failed(const struct err *err, void *arg)
+{
+	struct lab *lab = arg;
+
+	lab->err = *err;
+	lab->is_over = true;
+	saw(lab, &lab->n_failed);
+}
+
+static const struct sensor_events events = {
+	.hello = on_hello, .list = on_list, .started = on_started,
+	.batch = on_batch, .gap = on_gap, .stats = on_stats,
+	.ended = on_ended, .failed = on_failed,
+};
+
+static void
+open_sensor(struct lab *lab, const char *server_name)
+{
+	struct sensor_config cfg = { .address = &lab->address,
+	    .server_name = server_name, .tls = client_tls, .events = &events,
+	    .arg = lab };
+	struct err err;
+
+	lab->sensor = sensor_new(lab->loop, &cfg, &err);
+	assert_non_null(lab->sensor);
+}
+
+static int
+open_lab(void **state)
+{
+	static struct lab lab;
+	struct sockaddr_in addr;
+	struct err err;
+	char text[32];
+
+	memset(&lab, 0, sizeof(lab));
+	lab.loop = loop_new(&err);
+	assert_non_null(lab.loop);
+	lab.listener = loop_lab_listen(&addr);
+	snprintf(text, sizeof(text), "127.0.0.1:%u", ntohs(addr.sin_port));
+	assert_int_equal(address_parse(text, &lab.address, &err), E_OK);
+	*state = &lab;
+	return 0;
+}
+
+static int
+close_lab(void **state)
+{
+	struct lab *lab = *state;
+
+	sensor_free(lab->sensor);
+	peer_lab_close(&lab->agent);
+	if (lab->listener >= 0)
+		close(lab->listener);
+	loop_free(lab->loop);
+	return 0;
+}
+
+/* --- an agent that behaves, up to a stage --- */
+
+static struct msg_interface_stats zeros[N_INTERFACES + 1];
+
+/* A message of this type as it would be right at this moment. */
+static struct msg
+sample(enum msg_type type)
+{
+	static struct msg_capture_interface interfaces[N_INTERFACES];
+	struct msg msg = { .type = type };
+
+	switch (type) {
+	case MSG_ERROR:
+		msg.error.code = E_DENIED;
+		snprintf(msg.error.text, sizeof(msg.error.text), "not for you");
+		break;
+	case MSG_HELLO:
+		msg.hello.version = PROTO_VERSION;
+		snprintf(msg.hello.host, sizeof(msg.hello.host), "thehost");
+		break;
+	case MSG_STARTED:
+		snprintf(interfaces[0].name, sizeof(interfaces[0].name), "eth0");
+		snprintf(interfaces[1].name, sizeof(interfaces[1].name), "eth1");
+		interfaces[0].link_type = interfaces[1].link_type = 1;
+		interfaces[0].index = 2;
+		interfaces[1].index = 3;
+		msg.started.n_interfaces = N_INTERFACES;
+		msg.started.interfaces = interfaces;
+		msg.started.snaplen = 1000;
+		break;
+	case MSG_GAP:
+		msg.gap.first_sequence = msg.gap.last_sequence = 1;
+		msg.gap.packets = 1;
+		msg.gap.reason = GAP_LOG_FULL;
+		break;
+	case MSG_STATS:
+		msg.stats.n_interfaces = N_INTERFACES;
+		msg.stats.interfaces = zeros;
+		break;
+	case MSG_ENDED:
+		msg.ended.stats.n_interfaces = N_INTERFACES;
+		msg.ended.stats.interfaces = zeros;
+		break;
+	case MSG_START: {
+		static char names[1][PROTO_MAX_NAME + 1] = { "eth0" };
+		static char text[] = "";
+
+		msg.start.n_interfaces = 1;
+		msg.start.interfaces = names;
+		msg.start.filter_text = text;
+		msg.start.snaplen = 1000;
+		break;
+	}
+	case MSG_LIST_REQUEST:
+	case MSG_ACK:
+	case MSG_STOP:
+	case MSG_PING:
+	case MSG_PONG:
+	case MSG_INTERFACE_LIST:
+	case MSG_PACKET_BATCH:
+		break;
+	}
+	return msg;
+}
+
+static void
+send_batch(struct lab *lab, uint64_t sequence, uint32_t n, uint32_t iface)
+{
+	struct batch *batch = peer_lab_batch(sequence, n, 60, iface);
+
+	peer_lab_send_bytes(&lab->agent, batch->frame, batch->frame_len);
+	batch_unref(batch);
+}
+
+static void
+say(struct lab *lab, enum msg_type type)
+{
+	struct msg msg = sample(type);
+
+	if (type == MSG_PACKET_BATCH)
+		send_batch(lab, 1, 3, 0);
+	else
+		peer_lab_send(&lab->agent, &msg);
+}
+
+static bool
+has_connected(void *arg)
+{
+	struct lab *lab = arg;
+	int fd = accept4(lab->listener, NULL, NULL,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	peer_lab_accept(&lab->agent, lab->loop, agent_tls, fd);
+	return true;
+}
+
+static bool
+saw_hello(void *arg)
+{
+	return ((struct lab *)arg)->n_hello > 0;
+}
+
+static bool
+saw_started(void *arg)
+{
+	return ((struct lab *)arg)->n_started > 0;
+}
+
+/* Until the sensor's connection is taken. */
+static void
+meet(struct lab *lab)
+{
+	assert_int_equal(fcntl(lab->listener, F_SETFL, O_NONBLOCK), 0);
+	loop_lab_until(lab->loop, has_connected, lab);
+}
+
+static void
+advance(struct lab *lab, enum stage stage)
+{
+	struct msg start = sample(MSG_START);
+
+	open_sensor(lab, "sensor1");
+	meet(lab);
+	(void)peer_lab_take(&lab->agent, MSG_HELLO);
+	if (stage == GREETING)
+		return;
+	say(lab, MSG_HELLO);
+	loop_lab_until(lab->loop, saw_hello, lab);
+	if (stage == READY)
+		return;
+	if (stage == LISTING) {
+		sensor_ask_list(lab->sensor);
+		(void)peer_lab_take(&lab->agent, MSG_LIST_REQUEST);
+		return;
+	}
+	sensor_start(lab->sensor, &start.start);
+	(void)peer_lab_take(&lab->agent, MSG_START);
+	if (stage == STARTING)
+		return;
+	say(lab, MSG_STARTED);
+	loop_lab_until(lab->loop, saw_started, lab);
+}
+
+/* One failure, with this code, that names the sensor, and silence after it. */
+static void
+assert_failed_once(struct lab *lab, int code, const char *word)
+{
+	unsigned batches;
+
+	loop_lab_until_set(lab->loop, &lab->is_over);
+	batches = lab->n_batches;
+	for (int i = 0; i < 20 && !lab->agent.is_over; i++)
+		if (conn_send(lab->agent.conn, "\x01\x00\x02\x07", 4) != E_OK)
+			break;
+	loop_lab_run_ms(lab->loop, 5);
+	assert_int_equal(lab->n_failed, 1);
+	assert_int_equal(lab->n_ended, 0);
+	assert_int_equal(lab->n_batches, batches);
+	if (lab->err.code != code || strstr(lab->err.what, word) == NULL)
+		fail_msg("%s (%s), not '%s'", lab->err.what,
+		    err_name(lab->err.code), word);
+	assert_memory_equal(lab->err.what, "127.0.0.1:", 10);
+}
+
+/* --- an agent that does as it should --- */
+
+static void
+a_list_is_asked_for_and_given_to_the_owner(void **state)
+{
+	struct lab *lab = *state;
+
+	advance(lab, LISTING);
+	say(lab, MSG_INTERFACE_LIST);
+	loop_lab_until_set(lab->loop, &lab->is_over);
+	assert_int_equal(lab->n_list, 1);
+	/* What comes now is nobody's business. */
+	peer_lab_close(&lab->agent);
+	loop_lab_run_ms(lab->loop, 5);
+	assert_int_equal(lab->n_failed, 0);
+}
+
+static void
+a_capture_runs_from_start_to_end(void **state)
+{
+	struct lab *lab = *state;
+	struct msg msg;
+
+	advance(lab, STREAMING);
+	send_batch(lab, 1, 3, 0);
+	send_batch(lab, 2, 4096, 1);
+	msg = sample(MSG_GAP);
+	msg.gap.first_sequence = 3;
+	msg.gap.last_sequence = 9;
+	peer_lab_send(&lab->agent, &msg);
+	say(lab, MSG_STATS);
+	say(lab, MSG_PONG);
+	send_batch(lab, 10, 1, 0);
+	sensor_ack(lab->sensor, 2);
+	assert_int_equal(peer_lab_take(&lab->agent, MSG_ACK)->msg.ack.sequence, 2);
+	sensor_stop(lab->sensor);
+	(void)peer_lab_take(&lab->agent, MSG_STOP);
+	msg = sample(MSG_ENDED);
+	msg.ended.last_sequence = 10;
+	peer_lab_send(&lab->agent, &msg);
+	loop_lab_until_set(lab->loop, &lab->is_over);
+	assert_int_equal(lab->n_ended, 1);
+	assert_int_equal(lab->n_failed, 0);
+	assert_int_equal(lab->n_batches, 3);
+	assert_int_equal(lab->n_packets, 3 + 4096 + 1);
+	assert_int_equal(lab->n_gaps, 1);
+	assert_int_equal(lab->n_stats, 1);
+	/* Done is done, whatever the owner still does. */
+	sensor_ack(lab->sensor, 10);
+	sensor_stop(lab->sensor);
+	sensor_pause(lab->sensor);
+	sensor_resume(lab->sensor);
+	peer_lab_close(&lab->agent);
+	loop_lab_run_ms(lab->loop, 5);
+	assert_int_equal(lab->n_failed, 0);
+}
+
+static void
+a_paused_sensor_gives_nothing_until_it_goes_on(void **state)
+{
+	struct lab *lab = *state;
+	struct msg msg = sample(MSG_ENDED);
+
+	advance(lab, STREAMING);
+	sensor_pause(lab->sensor);
+	for (uint64_t i = 1; i <= 50; i++)
+		send_batch(lab, i, 100, 0);
+	loop_lab_run_ms(lab->loop, 20);
+	assert_int_equal(lab->n_batches, 0);
+	sensor_resume(lab->sensor);
+	msg.ended.last_sequence = 50;
+	peer_lab_send(&lab->agent, &msg);
+	loop_lab_until_set(lab->loop, &lab->is_over);
+	assert_int_equal(lab->n_batches, 50);
+	assert_int_equal(lab->n_ended, 1);
+}
+
+static void
+more_messages_than_one_turn_takes_all_come(void **state)
+{
+	struct lab *lab = *state;
+	struct msg msg = sample(MSG_ENDED);
+
+	advance(lab, STREAMING);
+	for (uint64_t i = 1; i <= 1000; i++)
+		send_batch(lab, i, 1, 0);
+	msg.ended.last_sequence = 1000;
+	peer_lab_send(&lab->agent, &msg);
+	loop_lab_until_set(lab->loop, &lab->is_over);
+	assert_int_equal(lab->n_batches, 1000);
+	assert_int_equal(lab->n_ended, 1);
+}
+
+/* --- messages in the wrong state --- */
+
+static bool
+may_come(enum stage stage, enum msg_type type)
+{
+	switch (type) {
+	case MSG_HELLO:
+		return stage == GREETING;
+	case MSG_INTERFACE_LIST:
+		return stage == LISTING;
+	case MSG_STARTED:
+		return stage == STARTING;
+	case MSG_PONG:
+		return stage >= READY;
+	case MSG_PACKET_BATCH:
+	case MSG_GAP:
+	case MSG_STATS:
+	case MSG_ENDED:
+		return stage == STREAMING;
+	case MSG_ERROR:
+	case MSG_LIST_REQUEST:
+	case MSG_START:
+	case MSG_ACK:
+	case MSG_STOP:
+	case MSG_PING:
+		return false;
+	}
+	return false;
+}
+
+static const enum msg_type all_types[] = {
+	MSG_ERROR, MSG_HELLO, MSG_LIST_REQUEST, MSG_START, MSG_ACK, MSG_STOP,
+	MSG_PING, MSG_INTERFACE_LIST, MSG_STARTED, MSG_PACKET_BATCH, MSG_GAP,
+	MSG_STATS, MSG_ENDED, MSG_PONG,
+};
+
+static void
+every_message_in_every_state_is_taken_or_refused(void **state)
+{
+	close_lab(state);
+	for (int stage = GREETING; stage < N_STAGES; stage++)
+		for (size_t i = 0; i < ARRAY_LEN(all_types); i++) {
+			enum msg_type type = all_types[i];
+			struct lab *lab;
+
+			open_lab(state);
+			lab = *state;
+			advance(lab, (enum stage)stage);
+			say(lab, type);
+			if (type == MSG_ERROR) {
+				assert_failed_once(lab, E_DENIED, "not for you");
+			} else if (may_come((enum stage)stage, type)) {
+				loop_lab_run_ms(lab->loop, 3);
+				assert_int_equal(lab->n_failed, 0);
+			} else {
+				assert_failed_once(lab, E_STATE, "agent sent");
+			}
+			close_lab(state);
+		}
+	open_lab(state);
+}
+
+/* --- lies --- */
+
+static void
+another_version_is_refused(void **state)
+{
+	struct lab *lab = *state;
+	struct msg msg = sample(MSG_HELLO);
+
+	advance(lab, GREETING);
+	msg.hello.version = PROTO_VERSION + 1;
+	peer_lab_send(&lab->agent, &msg);
+	assert_failed_once(lab, E_VERSION, "version");
+	assert_int_equal(lab->n_hello, 0);
+}
+
+static void
+a_start_without_interface_is_refused(void **state)
+{
+	struct lab *lab = *state;
+	struct msg msg = sample(MSG_STARTED);
+
+	advance(lab, STARTING);
+	msg.started.n_interfaces = 0;
+	peer_lab_send(&lab->agent, &msg);
+	assert_failed_once(lab, E_BADMSG, "");
+	assert_int_equal(lab->n_started, 0);
+}
+
+static void
+batches_out_of_sequence_are_refused(void **state)
+{
+	static const uint64_t wrong[] = { 0, 1, 3, UINT64_MAX };
+
+	close_lab(state);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		struct lab *lab;
+
+		open_lab(state);
+		lab = *state;
+		advance(lab, STREAMING);
+		send_batch(lab, 1, 1, 0);
+		send_batch(lab, wrong[i], 1, 0);
+		assert_failed_once(lab, E_BADMSG, "batch");
+		assert_int_equal(lab->n_batches, 1);
+		close_lab(state);
+	}
+	open_lab(state);
+}
+
+static void
+gaps_out_of_sequence_are_refused(void **state)
+{
+	static const struct { uint64_t first, last; } wrong[] = {
+		{ 0, 0 }, { 1, 1 }, { 3, 3 }, { 2, 1 }, { 2, 0 },
+		{ 2, UINT64_MAX }, { UINT64_MAX, UINT64_MAX },
+	};
+
+	close_lab(state);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		struct msg msg = sample(MSG_GAP);
+		struct lab *lab;
+
+		open_lab(state);
+		lab = *state;
+		advance(lab, STREAMING);
+		send_batch(lab, 1, 1, 0);
+		msg.gap.first_sequence = wrong[i].first;
+		msg.gap.last_sequence = wrong[i].last;
+		peer_lab_send(&lab->agent, &msg);
+		assert_failed_once(lab, E_BADMSG, "");
+		assert_int_equal(lab->n_gaps, 0);
+		close_lab(state);
+	}
+	open_lab(state);
+}
+
+static void
+a_batch_after_the_largest_gap_starts_no_new_count(void **state)
+{
+	struct lab *lab = *state;
+	struct msg msg = sample(MSG_GAP);
+
+	advance(lab, STREAMING);
+	msg.gap.last_sequence = UINT64_MAX - 1;
+	peer_lab_send(&lab->agent, &msg);
+	send_batch(lab, 1, 1, 0);
+	assert_failed_once(lab, E_BADMSG, "batch");
+	assert_int_equal(lab->n_gaps, 1);
+}
+
+static void
+an_end_that_counts_otherwise_is_refused(void **state)
+{
+	static const struct { uint64_t last; uint32_t n; } wrong[] = {
+		{ 0, N_INTERFACES }, { 2, N_INTERFACES },
+		{ UINT64_MAX, N_INTERFACES }, { 1, N_INTERFACES - 1 },
+		{ 1, N_INTERFACES + 1 }, { 1, 0 },
+	};
+
+	close_lab(state);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		struct msg msg = sample(MSG_ENDED);
+		struct lab *lab;
+
+		open_lab(state);
+		lab = *state;
+		advance(lab, STREAMING);
+		send_batch(lab, 1, 1, 0);
+		msg.ended.last_sequence = wrong[i].last;
+		msg.ended.stats.n_interfaces = wrong[i].n;
+		peer_lab_send(&lab->agent, &msg);
+		assert_failed_once(lab, E_BADMSG, "");
+		close_lab(state);
+	}
+	open_lab(state);
+}
+
+static void
+counters_for_other_interfaces_are_refused(void **state)
+{
+	static const uint32_t wrong[] = { 0, N_INTERFACES - 1, N_INTERFACES + 1 };
+
+	close_lab(state);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		struct msg msg = sample(MSG_STATS);
+		struct lab *lab;
+
+		open_lab(state);
+		lab = *state;
+		advance(lab, STREAMING);
+		msg.stats.n_interfaces = wrong[i];
+		peer_lab_send(&lab->agent, &msg);
+		assert_failed_once(lab, E_BADMSG, "");
+		assert_int_equal(lab->n_stats, 0);
+		close_lab(state);
+	}
+	open_lab(state);
+}
+
+static void
+a_batch_for_an_interface_that_was_not_started_is_refused(void **state)
+{
+	struct lab *lab = *state;
+
+	advance(lab, STREAMING);
+	send_batch(lab, 1, 3, N_INTERFACES);
+	assert_failed_once(lab, E_BADMSG, "batch");
+	assert_int_equal(lab->n_batches, 0);
+}
+
+static void
+an_empty_batch_is_refused(void **state)
+{
+	struct lab *lab = *state;
+
+	advance(lab, STREAMING);
+	/* sequence 1, no packets */
+	peer_lab_send_body(&lab->agent, MSG_PACKET_BATCH, "\x08\x01", 2);
+	assert_failed_once(lab, E_BADMSG, "batch");
+}
+
+/* --- broken frames --- */
+
+static void
+assert_bytes_fail(void **state, const void *bytes, size_t len, int code)
+{
+	close_lab(state);
+	for (int stage = GREETING; stage < N_STAGES; stage++) {
+		struct lab *lab;
+
+		open_lab(state);
+		lab = *state;
+		advance(lab, (enum stage)stage);
+		peer_lab_send_bytes(&lab->agent, bytes, len);
+		assert_failed_once(lab, code, "");
+		close_lab(state);
+	}
+	open_lab(state);
+}
+
+static void
+frames_larger_than_the_limit_are_refused(void **state)
+{
+	assert_bytes_fail(state, "\x81\x80\x40", 3, E_TOOBIG);	/* 1 MiB + 1 */
+	assert_bytes_fail(state, "\xff\xff\xff\xff\x0f", 5, E_TOOBIG);
+}
+
+static void
+frames_that_are_none_are_refused(void **state)
+{
+	assert_bytes_fail(state, "\x00", 1, E_BADMSG);
+	assert_bytes_fail(state, "\x80\x00", 2, E_BADMSG);
+	assert_bytes_fail(state, "\x03\xff\xff\xff", 4, E_BADMSG);
+}
+
+static void
+a_body_of_an_unknown_type_is_refused(void **state)
+{
+	struct lab *lab = *state;
+
+	advance(lab, STREAMING);
+	peer_lab_send_body(&lab->agent, 99, "", 0);
+	assert_failed_once(lab, E_STATE, "");
+}
+
+/* --- errors in the agent's words --- */
+
+static void
+an_errors_text_is_passed_on_within_bounds(void **state)
+{
+	struct lab *lab = *state;
+	struct msg msg = sample(MSG_ERROR);
+
+	advance(lab, READY);
+	memset(msg.error.text, '\x1b', sizeof(msg.error.text) - 1);
+	memcpy(msg.error.text, "first words", 11);
+	peer_lab_send(&lab->agent, &msg);
+	assert_failed_once(lab, E_DENIED, "refused: first words\x1b");
+	assert_true(strlen(lab->err.what) < ERR_WHAT_LEN);
+}
+
+static void
+an_error_without_text_or_with_no_code_has_a_cause_all_the_same(void **state)
+{
+	struct lab *lab = *state;
+	struct msg msg = sample(MSG_ERROR);
+
+	advance(lab, READY);
+	msg.error.text[0] = '\0';
+	peer_lab_send(&lab->agent, &msg);
+	assert_failed_once(lab, E_DENIED, err_text(E_DENIED));
+	close_lab(state);
+	open_lab(state);
+	lab = *state;
+	advance(lab, READY);
+	msg = sample(MSG_ERROR);
+	msg.error.code = E_OK;
+	peer_lab_send(&lab->agent, &msg);
+	loop_lab_until_set(lab->loop, &lab->is_over);
+	assert_int_equal(lab->n_failed, 1);
+	assert_int_not_equal(lab->err.code, E_OK);
+}
+
+/* --- the connection --- */
+
+static void
+a_connection_that_ends_is_a_failure_in_every_state(void **state)
+{
+	close_lab(state);
+	for (int stage = GREETING; stage < N_STAGES; stage++)
+		for (int in_order = 0; in_order < 2; in_order++) {
+			struct lab *lab;
+
+			open_lab(state);
+			lab = *state;
+			advance(lab, (enum stage)stage);
+			if (!in_order)
+				shutdown(conn_fd(lab->agent.conn), SHUT_RDWR);
+			conn_free(lab->agent.conn);
+			lab->agent.conn = NULL;
+			lab->agent.is_over = true;
+			assert_failed_once(lab, E_PEERGONE, "");
+			close_lab(state);
+		}
+	open_lab(state);
+}
+
+static void
+a_closed_port_fails_once_and_names_the_sensor(void **state)
+{
+	struct lab *lab = *state;
+
+	close(lab->listener);
+	lab->listener = -1;
+	lab->agent.is_over = true;
+	open_sensor(lab, NULL);
+	assert_failed_once(lab, E_UNREACHABLE, "refused");
+}
+
+static void
+an_agent_of_another_name_fails_before_hello(void **state)
+{
+	struct lab *lab = *state;
+
+	open_sensor(lab, "sensor2");
+	meet(lab);
+	lab->agent.is_over = true;
+	assert_failed_once(lab, E_TLS, "host name");
+	assert_int_equal(lab->n_hello, 0);
+}
+
+static void
+the_address_is_verified_when_no_other_name_is_given(void **state)
+{
+	struct lab *lab = *state;
+
+	open_sensor(lab, NULL);
+	meet(lab);
+	(void)peer_lab_take(&lab->agent, MSG_HELLO);
+	assert_memory_equal(sensor_name(lab->sensor), "127.0.0.1:", 10);
+}
+
+static void
+a_name_that_does_not_resolve_is_said_at_once(void **state)
+{
+	struct lab *lab = *state;
+	struct address address = { .host = "no such host", .port = 1 };
+	struct sensor_config cfg = { .address = &address, .tls = client_tls,
+	    .events = &events, .arg = lab };
+	struct err err;
+
+	assert_null(sensor_new(lab->loop, &cfg, &err));
+	assert_int_equal(err.code, E_UNREACHABLE);
+	assert_non_null(strstr(err.what, "no such host"));
+	sensor_free(NULL);
+}
+
+static void
+after_the_end_a_talking_agent_costs_nothing(void **state)
+{
+	struct lab *lab = *state;
+	clock_t before;
+
+	advance(lab, STREAMING);
+	say(lab, MSG_ENDED);
+	loop_lab_until_set(lab->loop, &lab->is_over);
+	send_batch(lab, 1, 1000, 0);
+	before = clock();
+	loop_lab_run_ms(lab->loop, 100);
+	assert_true(clock() - before < CLOCKS_PER_SEC / 20);
+	assert_int_equal(lab->n_batches, 0);
+}
+
+/* --- freed in each callback --- */
+
+static void
+it_may_be_freed_in_every_callback(void **state)
+{
+	static const struct { enum stage stage; enum msg_type type; } cases[] = {
+		{ GREETING, MSG_HELLO }, { LISTING, MSG_INTERFACE_LIST },
+		{ STARTING, MSG_STARTED }, { STREAMING, MSG_PACKET_BATCH },
+		{ STREAMING, MSG_GAP }, { STREAMING, MSG_STATS },
+		{ STREAMING, MSG_ENDED }, { STREAMING, MSG_ERROR },
+		{ STREAMING, MSG_STARTED },
+	};
+
+	close_lab(state);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct lab *lab;
+
+		open_lab(state);
+		lab = *state;
+		advance(lab, cases[i].stage);
+		lab->frees = true;
+		say(lab, cases[i].type);
+		say(lab, MSG_PONG);	/* in the reader behind it */
+		loop_lab_until_set(lab->loop, &lab->is_over);
+		assert_null(lab->sensor);
+		loop_lab_run_ms(lab->loop, 3);
+		close_lab(state);
+	}
+	open_lab(state);
+}
+
+static void
+it_may_be_freed_before_anything_happened(void **state)
+{
+	struct lab *lab = *state;
+
+	open_sensor(lab, NULL);
+	sensor_free(lab->sensor);
+	lab->sensor = NULL;
+	loop_lab_run_ms(lab->loop, 3);
+	assert_int_equal(lab->n_failed, 0);
+}
+
+static int
+open_group(void **state)
+{
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	pki = pki_lab_new();
+	agent_tls = pki_lab_tls(pki, TLS_AGENT, &pki_agent);
+	client_tls = pki_lab_tls(pki, TLS_CLIENT, &pki_client);
+	return 0;
+}
+
+static int
+close_group(void **state)
+{
+	(void)state;
+	tls_free(agent_tls);
+	tls_free(client_tls);
+	pki_lab_free(pki);
+	return 0;
+}
+
+int
+main(void)
+{
+#define IN_LAB(test) cmocka_unit_test_setup_teardown(test, open_lab, close_lab)
+	const struct CMUnitTest tests[] = {
+		IN_LAB(a_list_is_asked_for_and_given_to_the_owner),
+		IN_LAB(a_capture_runs_from_start_to_end),
+		IN_LAB(a_paused_sensor_gives_nothing_until_it_goes_on),
+		IN_LAB(more_messages_than_one_turn_takes_all_come),
+		IN_LAB(every_message_in_every_state_is_taken_or_refused),
+		IN_LAB(another_version_is_refused),
+		IN_LAB(a_start_without_interface_is_refused),
+		IN_LAB(batches_out_of_sequence_are_refused),
+		IN_LAB(gaps_out_of_sequence_are_refused),
+		IN_LAB(a_batch_after_the_largest_gap_starts_no_new_count),
+		IN_LAB(an_end_that_counts_otherwise_is_refused),
+		IN_LAB(counters_for_other_interfaces_are_refused),
+		IN_LAB(a_batch_for_an_interface_that_was_not_started_is_refused),
+		IN_LAB(an_empty_batch_is_refused),
+		IN_LAB(frames_larger_than_the_limit_are_refused),
+		IN_LAB(frames_that_are_none_are_refused),
+		IN_LAB(a_body_of_an_unknown_type_is_refused),
+		IN_LAB(an_errors_text_is_passed_on_within_bounds),
+		IN_LAB(an_error_without_text_or_with_no_code_has_a_cause_all_the_same),
+		IN_LAB(a_connection_that_ends_is_a_failure_in_every_state),
+		IN_LAB(a_closed_port_fails_once_and_names_the_sensor),
+		IN_LAB(an_agent_of_another_name_fails_before_hello),
+		IN_LAB(the_address_is_verified_when_no_other_name_is_given),
+		IN_LAB(a_name_that_does_not_resolve_is_said_at_once),
+		IN_LAB(after_the_end_a_talking_agent_costs_nothing),
+		IN_LAB(it_may_be_freed_in_every_callback),
+		IN_LAB(it_may_be_freed_before_anything_happened),
+	};
+
+	return cmocka_run_group_tests_name("client/sensor", tests, open_group,
+	    close_group);
+}
