@@ -141,23 +141,54 @@ run_compiler(const char *text, int program_fd, const struct drop_user *user,
 	return ret;
 }
 
+/* Does the text speak of VLAN tags, or of the bytes where they are? */
+static bool
+mentions_tags(const char *text)
+{
+	static const char *const words[] = {
+		"vlan", "0x8100", "0x88a8", "0x9100", "ether[", "ether [", "link[", "link [",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (strstr(text, words[i]) != NULL)
+			return true;
+	return false;
+}
+
 /*
- * The instructions were made for the bytes of a file; the kernel sees a
- * packet without its outer tag, or from the network header on.  Rewriting
- * makes a rule hold for tagged packets as it reads: the safe side.
+ * The instructions were made for the bytes of a file; the kernel has taken
+ * the outer tag out of a packet.  Rewritten, they judge it with its tag; as
+ * they came, without.  A rule that does not speak of tags must hold both
+ * ways: "not port 22" means that of tagged packets, too.
  */
 static int
-fit_to_link(struct priv_mandatory_part *part, struct err *err)
+fit_to_ethernet(struct bpf_prog *prog, const char *text)
+{
+	static struct bpf_prog as_it_came;
+	int ret;
+
+	as_it_came.n = prog->n;
+	memcpy(as_it_came.insns, prog->insns, prog->n * sizeof(prog->insns[0]));
+	ret = bpf_link_vlan(prog);
+	if (ret == E_OK && !mentions_tags(text))
+		ret = bpf_link_append(prog, as_it_came.insns, as_it_came.n);
+	return ret;
+}
+
+int
+mandatory_fit(struct priv_mandatory_part *part, const char *text, struct err *err)
 {
 	int ret = E_OK;
 
 	if (part->link_type == PRIV_LINK_ETHERNET)
-		ret = bpf_link_vlan(&part->prog);
+		ret = fit_to_ethernet(&part->prog, text);
 	else if (part->link_type == PRIV_LINK_COOKED)
 		ret = bpf_link_cooked(&part->prog);
+	if (ret == E_TOOBIG)
+		return err_set(err, ret, "longer than %d instructions", BPF_PROG_MAX);
 	if (ret != E_OK)
 		return err_set(err, ret, "the kernel cannot judge it on this link type");
-	return E_OK;
+	return bpf_prog_check(part->prog.insns, part->prog.n, err);
 }
 
 int
@@ -181,7 +212,7 @@ mandatory_compile(const char *text, int program_fd, const struct drop_user *user
 		if (ret == E_OK)
 			ret = mandatory_parse(output, &part->prog, &why);
 		if (ret == E_OK)
-			ret = fit_to_link(part, &why);
+			ret = mandatory_fit(part, text, &why);
 		part->is_usable = ret == E_OK;
 		if (ret != E_OK)
 			snprintf(part->why_not, sizeof(part->why_not), "%s", why.what);

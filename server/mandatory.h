@@ -30,4 +30,12 @@ int mandatory_compile(const char *text, int program_fd, const struct drop_user *
 int mandatory_parse(const char *text, struct bpf_prog *ret_prog, struct err *err)
     MUST_CHECK;
 
+/*
+ * Make part's program, compiled from text for the bytes of a file, judge what
+ * the kernel sees on its link type: a rule that does not speak of VLAN tags
+ * must hold with the tag and without it.  E_FILTER, E_TOOBIG.
+ */
+int mandatory_fit(struct priv_mandatory_part *part, const char *text, struct err *err)
+    MUST_CHECK;
+
 #endif /* SERVER_MANDATORY_H */

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <pcap/pcap.h>
+
 #include "mutate.h"
 #include "server/mandatory.h"
 
@@ -96,6 +98,75 @@ without_a_filter_everything_passes_on_every_link_type(void **state)
 	assert_null(priv_mandatory_get(&mandatory, 7));
 }
 
+/* A rule as capagent would run it on Ethernet. */
+static void
+compile(const char *text, struct priv_mandatory_part *part)
+{
+	pcap_t *pcap = pcap_open_dead(DLT_EN10MB, 262144);
+	struct bpf_program program;
+	struct err err;
+
+	assert_non_null(pcap);
+	assert_int_equal(pcap_compile(pcap, &program, text, 1, PCAP_NETMASK_UNKNOWN), 0);
+	part->link_type = PRIV_LINK_ETHERNET;
+	part->prog.n = program.bf_len;
+	memcpy(part->prog.insns, program.bf_insns, program.bf_len * sizeof(program.bf_insns[0]));
+	pcap_freecode(&program);
+	pcap_close(pcap);
+	if (mandatory_fit(part, text, &err) != E_OK)
+		fail_msg("%s", err.what);
+}
+
+/* Does a UDP packet to port pass, whose tag the kernel has taken out? */
+static bool
+passes(const struct priv_mandatory_part *part, uint8_t port, bool has_tag)
+{
+	const struct bpf_aux aux = {
+		.protocol = 0x0800, .has_vlan = has_tag, .vlan_tci = 5, .vlan_tpid = 0x8100,
+		.net_offset = 14,
+	};
+	const uint8_t frame[60] = {
+		[12] = 0x08, [14] = 0x45, [17] = 46, [23] = 17, [26] = 10, [30] = 10,
+		[37] = port, [39] = 26,
+	};
+
+	return bpf_prog_run(part->prog.insns, part->prog.n, frame, sizeof(frame), sizeof(frame),
+	    &aux) != 0;
+}
+
+static void
+a_rule_without_tags_holds_in_both_readings(void **state)
+{
+	static struct priv_mandatory_part part;
+
+	(void)state;
+	compile("not port 22", &part);
+	assert_false(passes(&part, 22, false));
+	assert_false(passes(&part, 22, true));
+	assert_true(passes(&part, 53, false));
+	assert_true(passes(&part, 53, true));
+	compile("udp port 53", &part);
+	assert_true(passes(&part, 53, false));
+	assert_false(passes(&part, 53, true));
+	assert_false(passes(&part, 22, false));
+}
+
+static void
+a_rule_that_speaks_of_tags_means_what_it_says(void **state)
+{
+	static struct priv_mandatory_part part;
+
+	(void)state;
+	compile("udp port 53 or (vlan 5 and udp port 53)", &part);
+	assert_true(passes(&part, 53, false));
+	assert_true(passes(&part, 53, true));
+	assert_false(passes(&part, 22, false));
+	assert_false(passes(&part, 22, true));
+	compile("vlan 6", &part);
+	assert_false(passes(&part, 53, true));
+	assert_false(passes(&part, 53, false));
+}
+
 int
 main(void)
 {
@@ -104,6 +175,8 @@ main(void)
 		cmocka_unit_test(everything_else_is_refused),
 		cmocka_unit_test(damaged_output_gets_a_code),
 		cmocka_unit_test(without_a_filter_everything_passes_on_every_link_type),
+		cmocka_unit_test(a_rule_without_tags_holds_in_both_readings),
+		cmocka_unit_test(a_rule_that_speaks_of_tags_means_what_it_says),
 	};
 
 	return cmocka_run_group_tests_name("server/mandatory", tests, NULL, NULL);
