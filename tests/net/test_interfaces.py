@@ -1,5 +1,6 @@
 """Lists of interfaces, filters and arguments: what is taken and what is not."""
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -8,7 +9,7 @@ import pytest
 
 import capfile
 import frames
-from lab import SENSOR4, run
+from lab import SENSOR4, TOP, run
 
 
 def test_the_list_names_state_and_addresses(lab, agent):
@@ -113,6 +114,22 @@ def test_a_bad_filter_never_opens_a_capture(lab, agent, text, cause):
     refused(lab.client("-i", "cap0", "-w", lab.file("a.pcapng"), "-f", text), 6, cause)
     assert not os.path.exists(lab.file("a.pcapng"))
     assert lab.net.promiscuity() == 0
+
+
+def test_a_bad_filter_is_known_before_anything_is_sent(lab):
+    """No agent runs: a connection would fail with another status."""
+    refused(lab.client("-i", "cap0", "-w", lab.file("a.pcapng"), "-f", "udp and and"), 6,
+            "syntax error")
+
+
+def test_every_exit_status_is_documented():
+    with open(os.path.join(TOP, "docs/man/capclient.1"), encoding="utf-8") as f:
+        section = f.read().split("EXIT STATUS")[1].split("\n.SH ")[0].split("\n.Sh ")[0]
+    with open(os.path.join(TOP, "client/exit.h"), encoding="utf-8") as f:
+        statuses = re.findall(r"EXIT_\w+ = (\d+)", f.read())
+    assert len(statuses) == len(set(statuses)) >= 10
+    for status in statuses:
+        assert re.search(rf"(?<!\d){status}(?!\d)", section), status
 
 
 def test_filter_words_may_stand_between_options(lab, agent):
