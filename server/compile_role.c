@@ -24,6 +24,8 @@ struct pcap_library {
 	__typeof__(&pcap_compile)	 compile;
 	__typeof__(&pcap_geterr)	 geterr;
 	__typeof__(&pcap_datalink_name_to_val) name_to_val;
+	__typeof__(&pcap_freecode)	 freecode;
+	__typeof__(&pcap_close)		 close;
 };
 
 static bool
@@ -48,7 +50,9 @@ load_library(struct pcap_library *lib)
 	    load_function(library, "pcap_open_dead", &lib->open_dead) &&
 	    load_function(library, "pcap_compile", &lib->compile) &&
 	    load_function(library, "pcap_geterr", &lib->geterr) &&
-	    load_function(library, "pcap_datalink_name_to_val", &lib->name_to_val);
+	    load_function(library, "pcap_datalink_name_to_val", &lib->name_to_val) &&
+	    load_function(library, "pcap_freecode", &lib->freecode) &&
+	    load_function(library, "pcap_close", &lib->close);
 }
 
 static bool
@@ -91,6 +95,35 @@ confine(struct err *err)
 	return sandbox_compile_apply(err);
 }
 
+static int
+print(const struct bpf_program *program)
+{
+	printf("%u\n", program->bf_len);
+	for (unsigned i = 0; i < program->bf_len; i++)
+		printf("%u %u %u %u\n", program->bf_insns[i].code, program->bf_insns[i].jt,
+		    program->bf_insns[i].jf, program->bf_insns[i].k);
+	return fflush(stdout) == 0 ? 0 : fail("instructions: write failed");
+}
+
+static int
+compile(const struct pcap_library *lib, const char *link_type, const char *text)
+{
+	pcap_t *pcap = lib->open_dead(dlt_of(lib, link_type), SNAPLEN);
+	struct bpf_program program;
+	int ret;
+
+	if (pcap == NULL)
+		return fail("libpcap: out of memory");
+	if (lib->compile(pcap, &program, text, 1, PCAP_NETMASK_UNKNOWN) != 0) {
+		ret = fail(lib->geterr(pcap));
+	} else {
+		ret = print(&program);
+		lib->freecode(&program);
+	}
+	lib->close(pcap);
+	return ret;
+}
+
 bool
 compile_role_is_asked(int argc, char *const argv[])
 {
@@ -101,10 +134,8 @@ int
 compile_role_main(int argc, char *const argv[])
 {
 	struct pcap_library lib;
-	struct bpf_program program;
 	char text[TEXT_LEN];
 	struct err err;
-	pcap_t *pcap;
 
 	if (argc != 3)
 		return fail("usage: capagent-net --compile LINKTYPE <FILTER");
@@ -114,14 +145,5 @@ compile_role_main(int argc, char *const argv[])
 		return fail("libpcap: load: not found: install libpcap0.8");
 	if (!read_text(text, sizeof(text)))
 		return fail("filter: read: empty, too long, or not text");
-	pcap = lib.open_dead(dlt_of(&lib, argv[2]), SNAPLEN);
-	if (pcap == NULL)
-		return fail("libpcap: out of memory");
-	if (lib.compile(pcap, &program, text, 1, PCAP_NETMASK_UNKNOWN) != 0)
-		return fail(lib.geterr(pcap));
-	printf("%u\n", program.bf_len);
-	for (unsigned i = 0; i < program.bf_len; i++)
-		printf("%u %u %u %u\n", program.bf_insns[i].code, program.bf_insns[i].jt,
-		    program.bf_insns[i].jf, program.bf_insns[i].k);
-	return fflush(stdout) == 0 ? 0 : fail("instructions: write failed");
+	return compile(&lib, argv[2], text);
 }

@@ -35,7 +35,8 @@ int sandbox_net_apply(enum sandbox_mode mode, struct err *err) MUST_CHECK;
 
 /*
  * Confine the compile role: no network, no other program.  A list of
- * refusals, because libpcap reads files that the system chooses.
+ * refusals, because libpcap reads files that the system chooses.  Nothing is
+ * done in builds with sanitizers, which need more calls.
  */
 int sandbox_compile_apply(struct err *err) MUST_CHECK;
 

@@ -102,9 +102,13 @@ sandbox_compile_apply(struct err *err)
 		SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat),
 		SCMP_SYS(renameat2), SCMP_SYS(kill), SCMP_SYS(setns), SCMP_SYS(unshare),
 	};
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
-	int ret = ctx != NULL ? 0 : -ENOMEM;
+	scmp_filter_ctx ctx;
+	int ret;
 
+	if (sandbox_mode_default() == SANDBOX_OFF)
+		return E_OK;
+	ctx = seccomp_init(SCMP_ACT_ALLOW);
+	ret = ctx != NULL ? 0 : -ENOMEM;
 	for (size_t i = 0; ret == 0 && i < ARRAY_LEN(refused); i++)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), refused[i], 0);
 	if (ret == 0)
