@@ -83,9 +83,9 @@ ask(int fd, uint16_t flags, uint32_t ifindex, uint32_t seq, struct err *err)
 
 /* False for a message that is no usable interface. */
 static bool
-parse_link(const struct nlmsghdr *hdr, struct priv_interface *ret_interface)
+parse_link(struct nlmsghdr *hdr, struct priv_interface *ret_interface)
 {
-	const struct ifinfomsg *link = NLMSG_DATA(hdr);
+	struct ifinfomsg *link = NLMSG_DATA(hdr);
 	struct priv_interface i = { .name = "" };
 	size_t len;
 
@@ -97,7 +97,7 @@ parse_link(const struct nlmsghdr *hdr, struct priv_interface *ret_interface)
 	i.link_type = priv_list_link_type(link->ifi_type);
 	i.flags = link->ifi_flags;
 	len = hdr->nlmsg_len - NLMSG_LENGTH(sizeof(*link));
-	for (const struct rtattr *a = IFLA_RTA(link); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+	for (struct rtattr *a = IFLA_RTA(link); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
 		size_t size = RTA_PAYLOAD(a);
 
 		if (a->rta_type == IFLA_IFNAME && size > 1)

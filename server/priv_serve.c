@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "server/fdpass.h"
+#include "server/serve_sockets.h"
 
 enum serve_state { SERVE_RUNNING = 1, SERVE_ENDING = 2 };
 
@@ -17,23 +18,10 @@ enum serve_state { SERVE_RUNNING = 1, SERVE_ENDING = 2 };
  */
 enum { REQUESTS_PER_S = 500, REQUESTS_BURST = 1000 };
 
-/* One open socket.  Ours keeps ring and promiscuous mode alive. */
-struct serve_socket {
-	struct serve_socket *next;
-	uint32_t	 handle;
-	uint32_t	 capture;
-	uint32_t	 link_type;
-	uint32_t	 snaplen;	/* cap on every return of its filter */
-	uint64_t	 ring_bytes;
-	int		 fd;
-};
-
 struct priv_serve {
 	struct priv_serve_config cfg;
 	enum serve_state state;
-	struct serve_socket *sockets;
-	uint32_t	 last_handle;
-	uint64_t	 ring_used;
+	struct serve_sockets sockets;
 	double		 tokens;
 	struct mono_ns	 refilled;
 	bool		 waits_for_room;	/* the child does not take its replies */
@@ -91,13 +79,7 @@ priv_serve_free(struct priv_serve *serve)
 {
 	if (serve == NULL)
 		return;
-	while (serve->sockets != NULL) {
-		struct serve_socket *s = serve->sockets;
-
-		serve->sockets = s->next;
-		close(s->fd);
-		free(s);
-	}
+	serve_sockets_fini(&serve->sockets);
 	free(serve);
 }
 
@@ -134,55 +116,6 @@ send_result(struct priv_serve *serve, enum priv_msg_type type, const struct err 
 		memcpy(serve->reply.result.text, why->what, PRIV_TEXT_LEN);
 	}
 	return send_reply(serve, -1, err);
-}
-
-/* --- sockets --- */
-
-static struct serve_socket **
-find_socket(struct priv_serve *serve, uint32_t handle)
-{
-	struct serve_socket **at = &serve->sockets;
-
-	while (*at != NULL && (*at)->handle != handle)
-		at = &(*at)->next;
-	return *at != NULL ? at : NULL;
-}
-
-static void
-close_socket(struct priv_serve *serve, struct serve_socket **at)
-{
-	struct serve_socket *s = *at;
-
-	*at = s->next;
-	serve->ring_used -= s->ring_bytes;
-	close(s->fd);
-	free(s);
-}
-
-/* Is there room for one more socket of this capture? */
-static int
-check_counts(const struct priv_serve *serve, uint32_t capture, struct err *err)
-{
-	const struct policy *policy = serve->cfg.policy;
-	uint32_t in_this = 0, captures = 0;
-
-	for (const struct serve_socket *s = serve->sockets; s != NULL; s = s->next) {
-		bool is_first = true;
-
-		if (s->capture == capture)
-			in_this++;
-		for (const struct serve_socket *t = s->next; t != NULL && is_first; t = t->next)
-			is_first = t->capture != s->capture;
-		if (is_first)
-			captures++;
-	}
-	if (in_this == 0 && captures >= policy->max_captures)
-		return err_set(err, E_LIMIT, "capture: start: max-captures (%u) are running",
-		    policy->max_captures);
-	if (in_this >= policy->max_interfaces)
-		return err_set(err, E_LIMIT, "capture: start: more than max-interfaces (%u)",
-		    policy->max_interfaces);
-	return E_OK;
 }
 
 /* --- requests --- */
@@ -244,8 +177,8 @@ open_checked(struct priv_serve *serve, const struct priv_interface *interface,
 {
 	const struct priv_open *req = &serve->request.open;
 	const struct policy *policy = serve->cfg.policy;
-	uint64_t left = policy->ring_memory > serve->ring_used ?
-	    policy->ring_memory - serve->ring_used : 0;
+	uint64_t left = policy->ring_memory > serve->sockets.ring_used ?
+	    policy->ring_memory - serve->sockets.ring_used : 0;
 	struct priv_open_wish wish = {
 		.interface = interface,
 		.filter = &serve->linked,
@@ -257,7 +190,7 @@ open_checked(struct priv_serve *serve, const struct priv_interface *interface,
 		    (req->flags & PRIV_OPEN_PROMISCUOUS) != 0,
 		.is_inbound = (req->flags & PRIV_OPEN_INBOUND) != 0,
 	};
-	int ret = check_counts(serve, req->capture, err);
+	int ret = serve_sockets_check(&serve->sockets, policy, req->capture, err);
 
 	if (ret != E_OK)
 		return ret;
@@ -288,8 +221,6 @@ open_for_child(struct priv_serve *serve, struct priv_interface *interface,
 
 	if (serve->state == SERVE_ENDING)
 		return err_set(why, E_STATE, "capture: start: the agent is shutting down");
-	if (serve->last_handle == UINT32_MAX)
-		return err_set(why, E_LIMIT, "capture: start: restart the agent");
 	ret = serve->cfg.ops->get(serve->cfg.list_fd, req->ifindex, interface, why);
 	if (ret == E_OK)
 		ret = check_interface(serve, req, interface, why);
@@ -317,11 +248,7 @@ serve_open(struct priv_serve *serve, struct err *err)
 		memcpy(reply->text, why.what, PRIV_TEXT_LEN);
 		return send_reply(serve, -1, err);
 	}
-	s->handle = ++serve->last_handle;
-	s->next = serve->sockets;
-	serve->sockets = s;
-	serve->ring_used += s->ring_bytes;
-
+	serve_sockets_add(&serve->sockets, s);
 	reply->handle = s->handle;
 	reply->ifindex = interface.index;
 	reply->link_type = s->link_type;
@@ -346,14 +273,12 @@ static int
 serve_filter(struct priv_serve *serve, struct err *err)
 {
 	const struct priv_filter *req = &serve->request.filter;
-	struct serve_socket **at = find_socket(serve, req->handle);
-	const struct serve_socket *s;
+	const struct serve_socket *s = serve_sockets_find(&serve->sockets, req->handle);
 	struct err why = { .code = E_OK };
 	int ret;
 
-	if (at == NULL)
+	if (s == NULL)
 		return unknown_handle(serve, req->handle, err);
-	s = *at;
 	ret = priv_open_link(&priv_mandatory_get(serve->cfg.mandatory, s->link_type)->prog,
 	    &req->program, s->snaplen, &serve->linked, &why);
 	if (ret == E_OK)
@@ -365,11 +290,11 @@ static int
 serve_close(struct priv_serve *serve, struct err *err)
 {
 	uint32_t handle = serve->request.close.handle;
-	struct serve_socket **at = find_socket(serve, handle);
+	struct serve_socket *s = serve_sockets_find(&serve->sockets, handle);
 
-	if (at == NULL)
+	if (s == NULL)
 		return unknown_handle(serve, handle, err);
-	close_socket(serve, at);
+	serve_sockets_close(&serve->sockets, s);
 	return send_result(serve, PRIV_CLOSE_REPLY, NULL, err);
 }
 
