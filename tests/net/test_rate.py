@@ -5,7 +5,7 @@ import capfile
 import frames
 from lab import LONG
 
-SECONDS = 60 if LONG else 10
+SECONDS = 30 if LONG else 10
 RATE, SIZE = 50000, 512
 
 
