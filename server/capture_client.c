@@ -6,7 +6,8 @@
 
 enum {
 	CLOSE_LIMIT_MS = 5000,		/* for a client that has everything to close */
-	MESSAGES_PER_TURN = 64,
+	READS_PER_TURN = 16,		/* then the rings get their turn */
+	UNREAD_MAX = 8 << 20,		/* beyond what a stream queues: no more pongs */
 };
 
 void
@@ -133,6 +134,7 @@ refuse(struct capture *c, int code, const char *text)
 		capture_die(c);
 		return;
 	}
+	c->is_refused = true;
 	begin_close(c);
 	conn_finish(c->conn);
 }
@@ -144,7 +146,9 @@ answer_ping(struct capture *c, const struct msg_ping *ping)
 
 	msg.pong.client_time_ns = ping->client_time_ns;
 	msg.pong.received_ns = msg.pong.sent_ns = clock_wall().ns;
-	send_or_die(c, &msg);
+	/* A client that does not read is alive for another reason. */
+	if (conn_queued(c->conn) < UNREAD_MAX)
+		send_or_die(c, &msg);
 }
 
 static void
@@ -188,7 +192,7 @@ take_messages(struct capture *c)
 		}
 		handle(c, &msg);
 		msg_free(&msg);
-		if (c->state == CAPTURE_DEAD)
+		if (c->state == CAPTURE_DEAD || c->is_refused)
 			return E_STATE;
 	}
 }
@@ -199,10 +203,10 @@ capture_read_messages(struct capture *c)
 	size_t room;
 	int64_t n;
 
-	for (int turn = 0; turn < MESSAGES_PER_TURN; turn++) {
+	for (int reads = 0; take_messages(c) == E_AGAIN; reads++) {
 		uint8_t *space;
 
-		if (take_messages(c) != E_AGAIN)
+		if (reads == READS_PER_TURN)
 			return;
 		space = frame_reader_space(c->reader, &room);
 		n = conn_read(c->conn, space, room);

@@ -73,6 +73,7 @@ struct capture {
 	struct loop_timer *busy_timer, *stats_timer, *end_timer;
 	enum capture_state state;
 	bool		 is_busy;
+	bool		 is_refused;	/* the client broke the protocol */
 	struct mono_ns	 drain_until;
 	uint64_t	 next_sequence;
 	uint64_t	 batched, max_packets;
