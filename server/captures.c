@@ -14,6 +14,12 @@ enum {
 	LOG_MIN = 2 << 20,	/* a few batches: below it every pause loses some */
 };
 
+/* A socket whose tap is being closed. */
+struct tap {
+	struct entry	*entry;
+	struct priv_call_request *request;	/* reject-all under way, or NULL */
+};
+
 struct entry {
 	struct entry	*next;
 	struct captures	*set;
@@ -22,7 +28,7 @@ struct entry {
 	struct captures_socket *sockets;
 	uint32_t	 n_sockets;
 	uint32_t	 n_filters;	/* reject-all requests under way */
-	struct priv_call_request **requests;	/* of them, by socket; NULL when done */
+	struct tap	*taps;		/* by socket */
 	bool		 is_quiescing;
 };
 
@@ -135,11 +141,13 @@ entry_new(struct captures *set, struct captures_socket *sockets, uint32_t n)
 
 	if (e == NULL)
 		return NULL;
-	e->requests = calloc(n, sizeof(struct priv_call_request *));
-	if (e->requests == NULL) {
+	e->taps = calloc(n, sizeof(*e->taps));
+	if (e->taps == NULL) {
 		free(e);
 		return NULL;
 	}
+	for (uint32_t i = 0; i < n; i++)
+		e->taps[i].entry = e;
 	e->set = set;
 	e->sockets = sockets;
 	e->n_sockets = n;
@@ -180,7 +188,7 @@ captures_start(struct captures *set, struct capture_config *cfg,
 out:
 	free(plain);
 	if (e != NULL)
-		free(e->requests);
+		free(e->taps);
 	free(e);
 	close_handles(set, sockets, n);
 	free_sockets(sockets, n);
@@ -224,14 +232,14 @@ captures_relink(struct captures *set)
 static void
 quiesced(const struct err *err, void *arg)
 {
-	struct entry *e = arg;
+	struct tap *tap = arg;
+	struct entry *e = tap->entry;
 
+	tap->request = NULL;
 	if (err->code != E_OK)
 		log_warn(LOG_CAPTURE, "end: close the tap: %s", err->what);
-	if (--e->n_filters == 0) {
-		memset(e->requests, 0, e->n_sockets * sizeof(*e->requests));
+	if (--e->n_filters == 0)
 		capture_quiesced(e->capture);
-	}
 }
 
 static void
@@ -241,9 +249,11 @@ quiesce(struct entry *e)
 
 	e->is_quiescing = true;
 	for (uint32_t i = 0; i < e->n_sockets; i++) {
-		e->requests[i] = priv_call_filter(e->set->net->call,
-		    e->sockets[i].handle, &reject_all, 1, quiesced, e);
-		if (e->requests[i] != NULL)
+		struct tap *tap = &e->taps[i];
+
+		tap->request = priv_call_filter(e->set->net->call,
+		    e->sockets[i].handle, &reject_all, 1, quiesced, tap);
+		if (tap->request != NULL)
 			e->n_filters++;
 	}
 	if (e->n_filters == 0)
@@ -261,13 +271,13 @@ finish(struct captures *set, struct entry *e)
 	set->n--;
 	set->log_used -= e->log_bytes;
 	/* The client left while the tap was being closed. */
-	for (uint32_t i = 0; i < e->n_sockets && e->n_filters > 0; i++)
-		if (e->requests[i] != NULL)
-			priv_call_cancel(set->net->call, e->requests[i]);
+	for (uint32_t i = 0; i < e->n_sockets; i++)
+		if (e->taps[i].request != NULL)
+			priv_call_cancel(set->net->call, e->taps[i].request);
 	capture_join(e->capture);
 	close_handles(set, e->sockets, e->n_sockets);
 	free_sockets(e->sockets, e->n_sockets);
-	free(e->requests);
+	free(e->taps);
 	free(e);
 	if (set->n == 0 && set->done != NULL)
 		set->done(set->done_arg);
