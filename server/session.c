@@ -18,6 +18,9 @@ enum {
 	REQUEST_S = 30,		/* hello sent: say what you want */
 	CAPAGENT_S = 30,	/* opening a capture, large rings included */
 	CLOSE_S = 5,		/* to take the last message */
+
+	READS_PER_TURN = 16,	/* then other clients get their turn */
+	UNREAD_MAX = 4 << 20,	/* answers that the client leaves lying */
 };
 
 typedef void (*session_op)(struct session *s, struct msg *msg);
@@ -25,6 +28,7 @@ typedef void (*session_op)(struct session *s, struct msg *msg);
 static void op_hello(struct session *s, struct msg *msg);
 static void op_list(struct session *s, struct msg *msg);
 static void op_ping(struct session *s, struct msg *msg);
+static void read_messages(struct session *s);
 
 #define IN(state)	(1u << (state))
 
@@ -39,6 +43,12 @@ static const struct {
 	{ MSG_START,		IN(SESSION_READY),	session_start },
 	{ MSG_PING,		IN(SESSION_READY),	op_ping },
 };
+
+static bool
+wants_messages(const struct session *s)
+{
+	return s->state == SESSION_GREETING || s->state == SESSION_READY;
+}
 
 static int64_t
 seconds_of(enum session_state state)
@@ -195,6 +205,10 @@ listed(const struct err *why, const struct priv_interface *permitted, size_t n,
 	session_set_state(s, SESSION_READY);
 	send_or_refuse(s, &msg);
 	msg_free(&msg);
+	/* What the client said meanwhile, in the reader and in the socket. */
+	read_messages(s);
+	if (wants_messages(s))
+		conn_resume(s->conn);
 }
 
 static void
@@ -204,6 +218,7 @@ op_list(struct session *s, struct msg *msg)
 
 	(void)msg;
 	session_set_state(s, SESSION_LISTING);
+	conn_pause(s->conn);
 	s->request = priv_call_list(s->net->call, listed, s);
 	if (s->request == NULL) {
 		err_set(&err, E_NOMEM, "interfaces: list: out of memory");
@@ -216,6 +231,12 @@ dispatch(struct session *s, struct msg *msg)
 {
 	struct err err;
 
+	if (conn_queued(s->conn) > UNREAD_MAX) {
+		err_set(&err, E_LIMIT, "%s: earlier answers are not read",
+		    msg_type_name(msg->type));
+		session_refuse(s, &err);
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++)
 		if (ops[i].type == msg->type &&
 		    (ops[i].states & IN((unsigned)s->state)) != 0) {
@@ -250,12 +271,6 @@ take_message(struct session *s)
 	return E_OK;
 }
 
-static bool
-wants_messages(const struct session *s)
-{
-	return s->state == SESSION_GREETING || s->state == SESSION_READY;
-}
-
 /*
  * A client that asks for a capture has its bytes read on by the capture, so
  * nothing is taken from the reader while capagent works for it.
@@ -267,12 +282,12 @@ read_messages(struct session *s)
 	uint8_t *space;
 	int64_t n;
 
-	while (wants_messages(s)) {
+	for (int reads = 0; wants_messages(s); ) {
 		int rc = take_message(s);
 
 		if (rc == E_OK)
 			continue;
-		if (rc != E_AGAIN)
+		if (rc != E_AGAIN || reads++ == READS_PER_TURN)
 			return;
 		space = frame_reader_space(s->reader, &room);
 		n = conn_read(s->conn, space, room);
