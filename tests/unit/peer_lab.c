@@ -142,14 +142,25 @@ peer_lab_send_bytes(struct peer *p, const void *bytes, size_t len)
 }
 
 void
-peer_lab_send(struct peer *p, const struct msg *msg)
+peer_lab_send_many(struct peer *p, const struct msg *msg, unsigned n)
 {
-	uint8_t *frame;
+	uint8_t *frame, *all;
 	size_t len;
 
 	assert_int_equal(codec_pack(msg, &frame, &len), E_OK);
-	peer_lab_send_bytes(p, frame, len);
+	all = malloc(n * len);
+	assert_non_null(all);
+	for (unsigned i = 0; i < n; i++)
+		memcpy(all + i * len, frame, len);
+	peer_lab_send_bytes(p, all, n * len);
+	free(all);
 	free(frame);
+}
+
+void
+peer_lab_send(struct peer *p, const struct msg *msg)
+{
+	peer_lab_send_many(p, msg, 1);
 }
 
 void

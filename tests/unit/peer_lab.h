@@ -51,6 +51,8 @@ void peer_lab_until_secured(struct peer *p);
 
 /* The connection must take it; what the peer thinks of it is its matter. */
 void peer_lab_send(struct peer *p, const struct msg *msg);
+/* n times in one piece, so that it is read in one piece. */
+void peer_lab_send_many(struct peer *p, const struct msg *msg, unsigned n);
 void peer_lab_send_type(struct peer *p, enum msg_type type);
 void peer_lab_send_bytes(struct peer *p, const void *bytes, size_t len);
 

@@ -514,8 +514,7 @@ messages_that_do_not_belong_into_a_capture_are_refused(void **state)
 			msg.gap = (struct msg_gap){ .first_sequence = 1,
 			    .last_sequence = 1, .reason = GAP_LOG_FULL };
 		/* More of it in one go changes nothing. */
-		for (int n = 0; n < 3; n++)
-			peer_lab_send(&lab->client, &msg);
+		peer_lab_send_many(&lab->client, &msg, 3);
 		assert_refused(lab, E_STATE);
 		close_lab(state);
 	}
