@@ -55,7 +55,10 @@ run(const struct options *opt)
 	struct tls *tls;
 	struct err err;
 
-	if (opt->log_spec != NULL && log_set(opt->log_spec, &err) != E_OK)
+	const char *log_spec = opt->log_spec != NULL ? opt->log_spec :
+	    opt->verbose > 0 ? "debug:sensor" : "info";
+
+	if (log_set(log_spec, &err) != E_OK)
 		return complain(&err);
 	/* A filter that is none fails before anything is sent. */
 	if (opt->action == OPTIONS_CAPTURE &&

@@ -5,7 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OUTPUT_LIMIT_MS = 5000 };	/* for close() after everything is written */
+enum {
+	OUTPUT_LIMIT_MS = 5000,		/* for close() after everything is written */
+	INTERRUPTED_LIMIT_MS = 500,	/* the same, for somebody who waits */
+	/* timeout(1) signals its child and then the group it is in. */
+	SAME_SIGNAL_NS = 300 * NS_PER_MS,
+};
 
 void
 collect_finish(struct collect *c)
@@ -83,7 +88,7 @@ collect_flush(struct collect *c)
 {
 	if (c->state >= COLLECT_FLUSHING)
 		return;
-	if (c->sink == NULL || c->reader_gone) {
+	if (c->sink == NULL || c->reader_gone || c->output_dead) {
 		collect_finish(c);
 		return;
 	}
@@ -111,11 +116,25 @@ on_end_signal(void *arg)
 {
 	struct collect *c = arg;
 
-	if (c->stop_asked) {
-		c->status = EXIT_INTERRUPTED;
+	if (c->state == COLLECT_CONNECTING) {
+		collect_report(c, "interrupted before the capture began");
+		collect_set_status(c, EXIT_INTERRUPTED);
 		collect_finish(c);
 		return;
 	}
+	if (c->is_signalled) {
+		if (mono_diff_ns(clock_mono(), c->stop_time) < SAME_SIGNAL_NS)
+			return;
+		collect_report(c, "interrupted again: what the sensor still held is "
+		    "not in the output");
+		c->status = EXIT_INTERRUPTED;
+		if (c->state < COLLECT_FLUSHING && !c->reader_gone && !c->output_dead)
+			write_stats(c);
+		collect_finish(c);
+		return;
+	}
+	c->is_signalled = true;
+	c->stop_time = clock_mono();
 	collect_stop(c);
 }
 
@@ -215,17 +234,36 @@ prepare(struct collect *c, struct tls *tls, struct err *err)
 	return c->sensor == NULL ? err->code : E_OK;
 }
 
+/* What was given to the output and is not in it is not captured. */
+static void
+take_back_unwritten(struct collect *c)
+{
+	uint64_t blocks, packets;
+
+	if (c->out == NULL)
+		return;
+	blocks = outfile_blocks_written(c->out);
+	packets = blocks > c->head_blocks ? blocks - c->head_blocks : 0;
+	if (packets < c->written)
+		ledger_take_back(&c->ledger, c->written - packets,
+		    c->output_dead ? LEDGER_LOST : LEDGER_UNWANTED);
+}
+
 static void
 close_output(struct collect *c)
 {
 	struct err err;
+
+	if (c->output_dead || c->reader_gone)
+		take_back_unwritten(c);
 
 	if (c->sink != NULL) {
 		c->ledger.cut = c->ops->cut(c->sink);
 		c->ops->free(c->sink);
 	}
 	if (c->out != NULL && outfile_close(c->out,
-	    c->status == EXIT_INTERRUPTED ? 0 : OUTPUT_LIMIT_MS, &err) != E_OK &&
+	    c->status == EXIT_INTERRUPTED ? INTERRUPTED_LIMIT_MS :
+	    OUTPUT_LIMIT_MS, &err) != E_OK &&
 	    !c->reader_gone && c->status == EXIT_COMPLETE)
 		collect_fail(c, &err);
 }
@@ -277,7 +315,8 @@ collect_run(const struct options *options, const struct programs *programs,
 	if (prepare(&c, tls, &err) != E_OK || loop_run(c.loop, &err) != E_OK)
 		collect_fail(&c, &err);
 	close_output(&c);
-	if (c.has_ledger)
+	/* An output that could not be opened has said so in its line. */
+	if (c.head_blocks > 0)
 		settle(&c);
 	release(&c);
 	return c.status;

@@ -44,6 +44,10 @@ struct collect {
 	struct ledger	 ledger;
 	bool		 has_ledger;
 	bool		 reader_gone;	/* the pipe was closed: the user's end */
+	bool		 output_dead;	/* nothing more can be written */
+	uint64_t	 head_blocks;	/* of the output before the first packet */
+	bool		 is_signalled;
+	struct mono_ns	 stop_time;	/* of the first signal */
 	bool		 stop_asked;	/* by the user, a count or the reader */
 	char		 os[PROTO_MAX_NAME + 1];
 	struct wall_ns	 start;		/* of the capture */

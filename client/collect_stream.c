@@ -5,8 +5,12 @@
 #include <string.h>
 #include <time.h>
 
-/* A reader that is gone must not keep the sensor busy. */
-enum { CLOSED_LIMIT_NS = NS_PER_S / 2 };
+enum {
+	/* A reader that is gone must not keep the sensor busy. */
+	CLOSED_LIMIT_NS = NS_PER_S / 2,
+	/* For the sensor's last counters, when nothing can be written. */
+	FAILED_LIMIT_NS = 2 * NS_PER_S,
+};
 
 static void
 format_clock(struct wall_ns t, char *dst, size_t size)
@@ -32,12 +36,24 @@ format_gap(const struct msg_gap *gap, char *dst, size_t size)
 	    "%s", (unsigned long long)gap->packets, first, last);
 }
 
+/* Nothing more can be written; what still comes is counted. */
 static void
 output_failed(struct collect *c, const struct err *err)
 {
+	bool was_flushing = c->state == COLLECT_FLUSHING;
+
+	if (c->output_dead)
+		return;
+	c->output_dead = true;
 	collect_fail(c, err);
 	collect_set_status(c, EXIT_OUTPUT);
-	collect_finish(c);
+	if (was_flushing) {
+		collect_finish(c);
+		return;
+	}
+	sensor_resume(c->sensor);
+	collect_stop(c);
+	loop_timer_set(c->limit_timer, FAILED_LIMIT_NS);
 }
 
 static int
@@ -65,7 +81,7 @@ write_packet(struct collect *c, const struct packet_ref *packet, struct err *err
 static void
 update_flow(struct collect *c)
 {
-	if (outfile_is_full(c->out) && !c->reader_gone)
+	if (outfile_is_full(c->out) && !c->reader_gone && !c->output_dead)
 		sensor_pause(c->sensor);
 	else
 		sensor_resume(c->sensor);
@@ -84,12 +100,17 @@ on_batch(struct batch_reader *batch, void *arg)
 			c->ledger.beyond_count++;
 			continue;
 		}
+		if (c->output_dead) {
+			c->ledger.lost_output++;
+			continue;
+		}
 		if (write_packet(c, &packet, &err) != E_OK) {
 			c->ledger.lost_output++;
 			output_failed(c, &err);
-			return;
 		}
 	}
+	if (c->output_dead || c->reader_gone)
+		return;
 	outfile_flush(c->out);
 	c->newest_sequence = batch->sequence;
 	if (c->mark_sequence == 0) {
@@ -189,6 +210,28 @@ on_outfile(struct outfile *out, enum outfile_event event, void *arg)
 }
 
 static void
+report_agent(struct collect *c, const struct msg_hello *hello)
+{
+	char text[ADDRESS_HOST_LEN + 3 * PROTO_MAX_NAME];
+
+	snprintf(text, sizeof(text), "%s: connected: %s on '%s', %s",
+	    sensor_name(c->sensor), hello->program, hello->host, hello->os);
+	collect_report(c, text);
+}
+
+static void
+report_sizes(struct collect *c, const struct msg_started *started)
+{
+	char text[ADDRESS_HOST_LEN + 128];
+
+	snprintf(text, sizeof(text), "%s: kernel ring %llu KiB, agent buffer %llu "
+	    "KiB", sensor_name(c->sensor),
+	    (unsigned long long)started->ring_bytes / 1024,
+	    (unsigned long long)started->log_bytes / 1024);
+	collect_report(c, text);
+}
+
+static void
 on_hello(const struct msg_hello *hello, void *arg)
 {
 	struct collect *c = arg;
@@ -207,6 +250,8 @@ on_hello(const struct msg_hello *hello, void *arg)
 	char (*names)[PROTO_MAX_NAME + 1];
 	struct err err;
 
+	if (opt->verbose > 0)
+		report_agent(c, hello);
 	memcpy(programs, c->programs->list, sizeof(programs));
 	start.programs = programs;
 	memcpy(c->os, hello->os, sizeof(c->os));
@@ -265,6 +310,7 @@ open_output(struct collect *c, const struct msg_started *started, struct err *er
 		if (rc != E_OK)
 			return rc;
 	}
+	c->head_blocks = outfile_blocks_submitted(c->out);
 	/* Wireshark opens its window when it has the interfaces. */
 	outfile_flush(c->out);
 	return E_OK;
@@ -285,6 +331,8 @@ on_started(const struct msg_started *started, void *arg)
 	}
 	if (started->notes[0] != '\0')
 		collect_report(c, started->notes);
+	if (c->opt->verbose > 0)
+		report_sizes(c, started);
 	for (uint32_t i = 0; i < started->n_interfaces; i++)
 		ui_text_listening(&c->ui, c->opt->sensor.host,
 		    started->interfaces[i].name,

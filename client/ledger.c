@@ -40,7 +40,21 @@ ledger_written(const struct ledger *l)
 
 	for (uint32_t i = 0; i < l->n_interfaces; i++)
 		sum += l->written[i];
-	return sum;
+	return sum - l->unwritten;
+}
+
+void
+ledger_take_back(struct ledger *l, uint64_t n, enum ledger_fate fate)
+{
+	l->unwritten += n;
+	switch (fate) {
+	case LEDGER_LOST:
+		l->lost_output += n;
+		return;
+	case LEDGER_UNWANTED:
+		l->beyond_count += n;
+		return;
+	}
 }
 
 int

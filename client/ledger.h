@@ -18,7 +18,8 @@
 struct ledger {
 	uint32_t	 n_interfaces;
 	struct msg_interface_stats *agent;	/* newest word of the agent */
-	uint64_t	*written;		/* per interface */
+	uint64_t	*written;		/* per interface, given to the output */
+	uint64_t	 unwritten;		/* of these: it did not take them */
 	uint64_t	 gap_packets;		/* in gaps the agent reported */
 	uint64_t	 beyond_count;		/* came after -c was reached */
 	uint64_t	 lost_output;		/* came, could not be written */
@@ -34,7 +35,17 @@ void ledger_fini(struct ledger *l);
 void ledger_set_agent(struct ledger *l, const struct msg_stats *stats,
     bool is_final);
 
+/* Packets in the output. */
 uint64_t ledger_written(const struct ledger *l);
+
+/* What becomes of packets the output did not take after all. */
+enum ledger_fate {
+	LEDGER_LOST,		/* its fault: lost */
+	LEDGER_UNWANTED,	/* its reader left: nobody wants them */
+};
+
+/* The last n packets given to the output are not in it. */
+void ledger_take_back(struct ledger *l, uint64_t n, enum ledger_fate fate);
 
 /*
  * Does every packet have its place?  E_OK, or E_BUG with the sums that

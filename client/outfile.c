@@ -127,6 +127,7 @@ outfile_reserve(struct outfile *out, size_t len)
 	b->len += len;
 	b->mark[b->n_marks++] = (uint32_t)b->len;
 	out->submitted += len;
+	out->submitted_blocks++;
 	return p;
 }
 
@@ -171,6 +172,24 @@ outfile_written(const struct outfile *out)
 	written = out->written;
 	pthread_mutex_unlock(lock);
 	return written;
+}
+
+uint64_t
+outfile_blocks_submitted(const struct outfile *out)
+{
+	return out->submitted_blocks;
+}
+
+uint64_t
+outfile_blocks_written(const struct outfile *out)
+{
+	pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&out->lock;
+	uint64_t blocks;
+
+	pthread_mutex_lock(lock);
+	blocks = out->blocks;
+	pthread_mutex_unlock(lock);
+	return blocks;
 }
 
 const struct err *

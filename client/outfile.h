@@ -60,6 +60,14 @@ bool outfile_is_pipe(const struct outfile *out);
 uint64_t outfile_submitted(const struct outfile *out);	/* bytes reserved */
 uint64_t outfile_written(const struct outfile *out);	/* bytes write() took */
 
+/*
+ * Blocks are outfile_reserve() calls: how many there were, and how many are
+ * wholly in the output or were taken by a pipe; final after
+ * OUTFILE_EV_CLOSED and OUTFILE_EV_ERROR.
+ */
+uint64_t outfile_blocks_submitted(const struct outfile *out);
+uint64_t outfile_blocks_written(const struct outfile *out);
+
 const struct err *outfile_error(const struct outfile *out);
 
 /*

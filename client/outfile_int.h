@@ -38,7 +38,7 @@ struct outfile {
 	struct mailbox	*box;
 	struct outfile_buffer	*open;		/* being filled, or NULL */
 	bool		 wants_flush;	/* when the writer has nothing else */
-	uint64_t	 submitted;
+	uint64_t	 submitted, submitted_blocks;
 	struct err	 error_seen;	/* copy of error, for the owner */
 
 	/* Set before the writer starts, then constant. */
@@ -59,6 +59,7 @@ struct outfile {
 	struct outfile_buffer	*pool;
 	unsigned	 n_pool;
 	uint64_t	 written;
+	uint64_t	 blocks;		/* whole ones in written */
 	bool		 is_closing;	/* write what waits, then end */
 	bool		 has_ended;
 	bool		 is_reader_gone;

@@ -94,6 +94,17 @@ poll_cancellable(struct pollfd *fds, nfds_t n)
 	return ready;
 }
 
+/* How many blocks of b are whole in its first len bytes? */
+static uint32_t
+whole_blocks(const struct outfile_buffer *b, size_t len)
+{
+	uint32_t n = 0;
+
+	while (n < b->n_marks && b->mark[n] <= len)
+		n++;
+	return n;
+}
+
 /*
  * After a failed write: cut a regular file so that it ends with a whole block
  * of b, of which done bytes were written.  Returns how many of them stay.
@@ -103,10 +114,9 @@ cut_to_mark(struct outfile *out, const struct outfile_buffer *b, size_t done)
 {
 	off_t base = out->start + (off_t)out->written;
 	struct stat st;
-	size_t keep = 0;
+	uint32_t n = whole_blocks(b, done);
+	size_t keep = n == 0 ? 0 : b->mark[n - 1];
 
-	for (uint32_t i = 0; i < b->n_marks && b->mark[i] <= done; i++)
-		keep = b->mark[i];
 	/* Somebody else appends to the same file: their bytes stay. */
 	if (!out->is_regular || fstat(out->fd, &st) != 0 ||
 	    st.st_size != base + (off_t)done)
@@ -145,6 +155,7 @@ write_buffer(struct outfile *out, const struct outfile_buffer *b)
 		return true;
 	pthread_mutex_lock(&out->lock);
 	out->written += done;
+	out->blocks += whole_blocks(b, done);
 	pthread_mutex_unlock(&out->lock);
 	if (errno == EPIPE)
 		set_reader_gone(out);
@@ -220,6 +231,7 @@ buffer_done(struct outfile *out, struct outfile_buffer *b)
 	pthread_mutex_lock(&out->lock);
 	out->in_flight = NULL;
 	out->written += b->len;
+	out->blocks += b->n_marks;
 	outfile_pool_put_locked(out, b);
 	notify_locked(out);
 	pthread_mutex_unlock(&out->lock);

@@ -392,6 +392,8 @@ secured(struct sensor *s)
 	}
 	s->heard = clock_mono();
 	s->state = SENSOR_GREETING;
+	log_debug(LOG_SENSOR, "%s: TLS is up, the agent's certificate is good",
+	    s->name);
 	msg.hello.version = PROTO_VERSION;
 	snprintf(msg.hello.program, sizeof(msg.hello.program),
 	    "capclient " CAP_VERSION);
@@ -463,6 +465,7 @@ try_next(struct sensor *s)
 		conn_free(s->conn);
 		name_address(s, ai);
 		set_state(s, SENSOR_CONNECTING, CONNECT_S);
+		log_debug(LOG_SENSOR, "%s: connecting", s->name);
 		s->conn = conn_connect(s->loop, s->tls, ai->ai_addr,
 		    ai->ai_addrlen, s->server_name, on_conn, s, &err);
 		if (s->conn != NULL)
