@@ -411,6 +411,35 @@ cause_of_alert(SSL *ssl, int reason)
 	}
 }
 
+/* What we asked the agent's certificate to name; the caller OPENSSL_free()s. */
+static char *
+asked_name(SSL *ssl)
+{
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+	const char *host = X509_VERIFY_PARAM_get0_host(param, 0);
+
+	return host != NULL ? OPENSSL_strdup(host) :
+	    X509_VERIFY_PARAM_get1_ip_asc(param);
+}
+
+static int
+refused_by_us(SSL *ssl, struct err *err)
+{
+	bool is_agent = SSL_is_server(ssl);
+	long result = SSL_get_verify_result(ssl);
+	enum cause cause = cause_of_verify(result);
+	const char *text = cause_text(cause, !is_agent);
+	char *name = cause == CAUSE_NAME ? asked_name(ssl) : NULL;
+
+	err_set(err, E_TLS, "the %s's certificate is refused: %s%s%.120s%s",
+	    is_agent ? "client" : "agent",
+	    text != NULL ? text : X509_verify_cert_error_string(result),
+	    name != NULL ? ", '" : "", name != NULL ? name : "",
+	    name != NULL ? "': --server-name says which name to expect" : "");
+	OPENSSL_free(name);
+	return E_TLS;
+}
+
 static int
 error_of_queue(SSL *ssl, unsigned long first, struct err *err)
 {
@@ -420,13 +449,7 @@ error_of_queue(SSL *ssl, unsigned long first, struct err *err)
 
 	switch (reason) {
 	case SSL_R_CERTIFICATE_VERIFY_FAILED:
-		text = cause_text(cause_of_verify(SSL_get_verify_result(ssl)),
-		    !is_agent);
-		if (text == NULL)
-			text = X509_verify_cert_error_string(
-			    SSL_get_verify_result(ssl));
-		return err_set(err, E_TLS, "the %s's certificate is refused: %s",
-		    is_agent ? "client" : "agent", text);
+		return refused_by_us(ssl, err);
 	case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
 		return err_set(err, E_TLS, "the client is refused: %s",
 		    cause_text(CAUSE_NO_CERT, false));

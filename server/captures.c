@@ -10,7 +10,6 @@
 #include "common/mailbox.h"
 
 enum {
-	LOG_DEFAULT = 64 << 20,
 	LOG_MIN = 2 << 20,	/* a few batches: below it every pause loses some */
 };
 
@@ -90,7 +89,7 @@ captures_log_budget(const struct captures *set, uint64_t asked)
 	uint64_t left = all > set->log_used ? all - set->log_used : 0;
 
 	if (asked == 0)
-		asked = LOG_DEFAULT;
+		asked = CAPTURES_LOG_DEFAULT;
 	if (asked < LOG_MIN)
 		asked = LOG_MIN;
 	if (asked > left)

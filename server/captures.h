@@ -17,6 +17,8 @@
 #include "server/net.h"
 #include "server/prologue.h"
 
+enum { CAPTURES_LOG_DEFAULT = 64 << 20 };	/* a second at 500 Mbit/s */
+
 struct captures;
 
 /* One socket of a capture, as its filter is linked. */

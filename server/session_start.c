@@ -6,6 +6,7 @@
  * over to the capture's thread.
  */
 #include <net/if.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,21 +58,61 @@ refuse(struct session *s, const struct err *err)
 	session_refuse(s, err);
 }
 
-static void
-add_note(struct session *s, const char *fmt, unsigned long long from,
-    unsigned long long to)
+/* Something the client asked for and gets less of: goes into Started. */
+static void PRINTF_LIKE(2, 3)
+add_note(struct session *s, const char *fmt, ...)
 {
 	size_t len = strlen(s->notes);
+	va_list ap;
 
 	if (len > 0 && len + 2 < sizeof(s->notes)) {
 		memcpy(s->notes + len, "; ", 3);
 		len += 2;
 	}
-	/* Both formats are literals of this file with two %llu. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	snprintf(s->notes + len, sizeof(s->notes) - len, fmt, from, to);
-#pragma GCC diagnostic pop
+	va_start(ap, fmt);
+	vsnprintf(s->notes + len, sizeof(s->notes) - len, fmt, ap);
+	va_end(ap);
+}
+
+static int
+check_budget(struct session *s, struct err *err)
+{
+	uint64_t asked = s->start.start.log_bytes;
+
+	s->log_bytes = captures_log_budget(s->net->captures, asked);
+	if (s->log_bytes == 0)
+		return err_set(err, E_LIMIT, "capture: start: log-memory of the "
+		    "agent is used up by other captures");
+	return E_OK;
+}
+
+static int
+check_names(const struct msg_start *start, struct err *err)
+{
+	for (uint32_t i = 0; i < start->n_interfaces; i++)
+		for (uint32_t k = 0; k < i; k++)
+			if (strcmp(start->interfaces[i], start->interfaces[k]) == 0)
+				return err_set(err, E_BADMSG, "interface '%s': "
+				    "start: named twice", start->interfaces[i]);
+	return E_OK;
+}
+
+/* What policy takes away, besides what capagent enforces by itself. */
+static void
+apply_policy(struct session *s)
+{
+	struct msg_start *start = &s->start.start;
+	const struct priv_setup_config *cfg = &s->net->setup.config;
+
+	if (start->snaplen > cfg->max_snaplen) {
+		add_note(s, "snapshot length %u lowered to the agent's maximum of "
+		    "%u bytes", start->snaplen, cfg->max_snaplen);
+		start->snaplen = cfg->max_snaplen;
+	}
+	if (!cfg->promiscuous && !start->no_promiscuous) {
+		add_note(s, "the agent's configuration allows no promiscuous mode");
+		start->no_promiscuous = true;
+	}
 }
 
 static int
@@ -88,30 +129,27 @@ check_start(struct session *s, struct err *err)
 		return err_set(err, E_LIMIT, "capture: start: %u interfaces: "
 		    "max-interfaces is %u", start->n_interfaces,
 		    cfg->max_interfaces);
-	for (uint32_t i = 0; i < start->n_interfaces; i++)
-		for (uint32_t k = 0; k < i; k++)
-			if (strcmp(start->interfaces[i], start->interfaces[k]) == 0)
-				return err_set(err, E_BADMSG, "interface '%s': "
-				    "start: named twice", start->interfaces[i]);
+	if (check_names(start, err) != E_OK)
+		return E_BADMSG;
 	for (uint32_t i = 0; i < start->n_programs; i++)
 		if (bpf_prog_check(start->programs[i].insns,
 		    start->programs[i].n_insns, err) != E_OK)
 			return err_wrap(err, "filter: refused");
-	if (start->snaplen > cfg->max_snaplen) {
-		add_note(s, "snapshot length %llu lowered to the agent's maximum "
-		    "of %llu bytes", start->snaplen, cfg->max_snaplen);
-		start->snaplen = cfg->max_snaplen;
-	}
-	if (!cfg->promiscuous && !start->no_promiscuous)
-		start->no_promiscuous = true;
-	s->log_bytes = captures_log_budget(s->net->captures, start->log_bytes);
-	if (s->log_bytes == 0)
-		return err_set(err, E_LIMIT, "capture: start: log-memory of the "
-		    "agent is used up by other captures");
-	if (start->log_bytes > s->log_bytes)
-		add_note(s, "buffer of %llu bytes lowered to %llu: log-memory",
-		    start->log_bytes, s->log_bytes);
-	return E_OK;
+	apply_policy(s);
+	return check_budget(s, err);
+}
+
+/* A number as -D prints it, or 0: names come first. */
+static uint32_t
+parse_index(const char *name)
+{
+	char *end;
+	unsigned long value;
+
+	if (name[0] < '1' || name[0] > '9')
+		return 0;
+	value = strtoul(name, &end, 10);
+	return *end == '\0' && value <= INT32_MAX ? (uint32_t)value : 0;
 }
 
 static const struct priv_interface *
@@ -119,6 +157,9 @@ find_permitted(const struct priv_interface *permitted, size_t n, const char *nam
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(permitted[i].name, name) == 0)
+			return &permitted[i];
+	for (size_t i = 0; i < n; i++)
+		if (permitted[i].index == parse_index(name))
 			return &permitted[i];
 	return NULL;
 }
@@ -188,7 +229,8 @@ plan_socket(struct session *s, uint32_t i, const struct priv_interface *iface,
 static int
 missing(const struct session *s, const char *name, struct err *err)
 {
-	if (interfaces_find_name(s->interfaces, name) != NULL)
+	if (interfaces_find_name(s->interfaces, name) != NULL ||
+	    interfaces_find_index(s->interfaces, parse_index(name)) != NULL)
 		return err_set(err, E_DENIED, "interface '%s': start: not permitted "
 		    "by the agent's configuration", name);
 	return err_set(err, E_NOIFACE, "interface '%s': start: the sensor has none "
@@ -222,6 +264,39 @@ plan(struct session *s, const struct priv_interface *permitted, size_t n,
 	return E_OK;
 }
 
+static uint64_t
+opened_ring_bytes(const struct session *s)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < s->n_opened; i++)
+		bytes += (uint64_t)s->sockets[i].socket.block_size *
+		    s->sockets[i].socket.block_nr;
+	return bytes;
+}
+
+/* Memory is shared among captures: who gets less is told. */
+static void
+note_sizes(struct session *s)
+{
+	const struct msg_start *start = &s->start.start;
+	uint64_t ring = start->ring_bytes == 0 ? RING_DEFAULT : start->ring_bytes;
+	uint64_t log = start->log_bytes == 0 ? CAPTURES_LOG_DEFAULT :
+	    start->log_bytes;
+	uint64_t got = opened_ring_bytes(s);
+
+	/* Blocks are large: a little less is rounding. */
+	if (got < ring - ring / 8)
+		add_note(s, "kernel ring of %llu KiB lowered to %llu KiB: all that "
+		    "the agent's ring-memory or the kernel has left",
+		    (unsigned long long)ring / 1024,
+		    (unsigned long long)got / 1024);
+	if (s->log_bytes < log)
+		add_note(s, "buffer of %llu KiB lowered to %zu KiB: all that the "
+		    "agent's log-memory has left", (unsigned long long)log / 1024,
+		    s->log_bytes / 1024);
+}
+
 static int
 make_started(const struct session *s, struct msg *msg)
 {
@@ -233,9 +308,7 @@ make_started(const struct session *s, struct msg *msg)
 	started->snaplen = s->start.start.snaplen;
 	started->log_bytes = s->log_bytes;
 	started->start = clock_wall();
-	for (uint32_t i = 0; i < s->n_opened; i++)
-		started->ring_bytes += (uint64_t)s->sockets[i].socket.block_size *
-		    s->sockets[i].socket.block_nr;
+	started->ring_bytes = opened_ring_bytes(s);
 	memcpy(started->notes, s->notes, sizeof(started->notes));
 	return stream_send(s->conn, msg);
 }
@@ -260,7 +333,6 @@ hand_over(struct session *s)
 	struct capture_config cfg = {
 		.conn = s->conn,
 		.reader = s->reader,
-		.log_bytes = s->log_bytes,
 		.policy = s->start.start.drop_newest ? BATCH_LOG_DROP_NEWEST :
 		    BATCH_LOG_DROP_OLDEST,
 		.max_packets = s->start.start.max_packets,
@@ -272,9 +344,15 @@ hand_over(struct session *s)
 	struct err err;
 	int rc;
 
-	rc = make_started(s, &msg);
-	if (rc != E_OK) {
+	/* Others may have started meanwhile. */
+	rc = check_budget(s, &err);
+	if (rc == E_OK) {
+		cfg.log_bytes = s->log_bytes;
+		note_sizes(s);
+		rc = make_started(s, &msg);
 		err_set(&err, rc, "capture: start: %s", err_text(rc));
+	}
+	if (rc != E_OK) {
 		refuse(s, &err);
 		return;
 	}
