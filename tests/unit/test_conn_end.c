@@ -421,7 +421,8 @@ an_agent_of_another_name_is_refused_in_the_same_words(void **state)
 	assert_both_say(lab, "the client refused our certificate: "
 	    "certificate does not carry the host name asked for",
 	    "the agent's certificate is refused: "
-	    "certificate does not carry the host name asked for");
+	    "certificate does not carry the host name asked for, 'sensor1': "
+	    "--server-name says which name to expect");
 	assert_int_equal(lab->client.seen[CONN_EV_SECURED], 0);
 }
 
