@@ -36,6 +36,7 @@ struct peer {
 	struct err	 err;
 	struct peer_msg	 msgs[PEER_MAX_MSGS];
 	unsigned	 n_msgs, n_taken;
+	bool		 drops_pongs;	/* keeps none of those that come */
 	uint64_t	 n_packets;	/* in all batches */
 	/* Called for each packet of a batch; may be NULL. */
 	void	       (*on_packet)(const struct packet_ref *packet, void *arg);

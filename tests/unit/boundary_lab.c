@@ -1,0 +1,196 @@
+#include "boundary_lab.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "server/fdpass.h"
+
+static void
+send_reply(struct boundary_lab *b, union priv_msg *reply, enum priv_msg_type type,
+    const union priv_msg *request, int fd)
+{
+	struct err err;
+
+	priv_msg_init(reply, type, request->hdr.request_id);
+	if (fdpass_send(b->fd, reply, priv_msg_size(type), fd, &err) != E_OK)
+		fail_msg("%s", err.what);
+}
+
+static bool
+is_refused(struct boundary_lab *b, uint32_t type)
+{
+	return b->refuse_type == type && b->n_seen[type] > b->refuse_after;
+}
+
+static void
+answer_list(struct boundary_lab *b, const union priv_msg *request)
+{
+	static union priv_msg reply;
+
+	memset(&reply, 0, sizeof(reply));
+	if (is_refused(b, PRIV_LIST)) {
+		reply.list_reply.code = b->refuse_code;
+		snprintf(reply.list_reply.text, PRIV_TEXT_LEN, "list: as asked");
+	} else {
+		reply.list_reply.n = b->n_interfaces;
+		memcpy(reply.list_reply.interfaces, b->interfaces,
+		    sizeof(b->interfaces));
+	}
+	send_reply(b, &reply, PRIV_LIST_REPLY, request, -1);
+}
+
+static const struct priv_interface *
+find(const struct boundary_lab *b, uint32_t index)
+{
+	for (uint32_t i = 0; i < b->n_interfaces; i++)
+		if (b->interfaces[i].index == index)
+			return &b->interfaces[i];
+	fail_msg("an interface was opened that is not permitted: %u", index);
+	return NULL;
+}
+
+static void
+answer_open(struct boundary_lab *b, const union priv_msg *request)
+{
+	const struct priv_interface *iface = find(b, request->open.ifindex);
+	static union priv_msg reply;
+	struct priv_open_reply *open = &reply.open_reply;
+	int fd = -1;
+
+	memset(&reply, 0, sizeof(reply));
+	if (is_refused(b, PRIV_OPEN)) {
+		open->code = b->refuse_code;
+		snprintf(open->text, PRIV_TEXT_LEN, "open: as asked");
+	} else {
+		assert_int_equal(request->open.link_type, iface->link_type);
+		open->handle = ++b->n_handles;
+		assert_true(open->handle < BOUNDARY_HANDLES);
+		b->is_open[open->handle] = true;
+		open->ifindex = iface->index;
+		open->link_type = iface->link_type;
+		open->snaplen = request->open.snaplen;
+		open->block_size = 64 << 10;
+		open->block_nr = 4;
+		open->retire_ms = 1;
+		open->is_promiscuous =
+		    (request->open.flags & PRIV_OPEN_PROMISCUOUS) != 0;
+		memcpy(open->name, iface->name, sizeof(open->name));
+		fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		assert_true(fd >= 0);
+	}
+	send_reply(b, &reply, PRIV_OPEN_REPLY, request, fd);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void
+answer_result(struct boundary_lab *b, const union priv_msg *request,
+    uint32_t handle, enum priv_msg_type type)
+{
+	static union priv_msg reply;
+
+	memset(&reply, 0, sizeof(reply));
+	assert_true(handle < BOUNDARY_HANDLES && b->is_open[handle]);
+	if (is_refused(b, request->hdr.type))
+		reply.result.code = b->refuse_code;
+	else if (request->hdr.type == PRIV_CLOSE)
+		b->is_open[handle] = false;
+	send_reply(b, &reply, type, request, -1);
+}
+
+static void
+answer(struct boundary_lab *b, const union priv_msg *request)
+{
+	switch (request->hdr.type) {
+	case PRIV_LIST:
+		answer_list(b, request);
+		return;
+	case PRIV_OPEN:
+		answer_open(b, request);
+		return;
+	case PRIV_FILTER:
+		answer_result(b, request, request->filter.handle,
+		    PRIV_FILTER_REPLY);
+		return;
+	case PRIV_CLOSE:
+		answer_result(b, request, request->close.handle,
+		    PRIV_CLOSE_REPLY);
+		return;
+	default:
+		fail_msg("%s is no request", priv_msg_name(request->hdr.type));
+	}
+}
+
+static void
+on_request(unsigned events, void *arg)
+{
+	struct boundary_lab *b = arg;
+	struct err err;
+	size_t len;
+	int fd, rc;
+
+	(void)events;
+	rc = fdpass_recv(b->fd, &b->last, sizeof(b->last), &len, &fd, &err);
+	if (rc == E_EOF) {
+		loop_io_set(b->io, 0);
+		return;
+	}
+	assert_int_equal(rc, E_OK);
+	if (priv_msg_check(&b->last, len, fd >= 0, &err) != E_OK)
+		fail_msg("%s", err.what);
+	b->n_seen[b->last.hdr.type]++;
+	if (b->last.hdr.type != b->hold_type) {
+		answer(b, &b->last);
+		return;
+	}
+	assert_true(b->n_held < BOUNDARY_HELD);
+	b->held[b->n_held++] = b->last;
+}
+
+void
+boundary_lab_answer(struct boundary_lab *b)
+{
+	assert_true(b->n_held > 0);
+	answer(b, &b->held[0]);
+	b->n_held--;
+	memmove(&b->held[0], &b->held[1], b->n_held * sizeof(b->held[0]));
+}
+
+unsigned
+boundary_lab_open_handles(const struct boundary_lab *b)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < BOUNDARY_HANDLES; i++)
+		n += b->is_open[i];
+	return n;
+}
+
+void
+boundary_lab_open(struct boundary_lab *b, struct loop *loop)
+{
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC |
+	    SOCK_NONBLOCK, 0, fds), 0);
+	b->fd = fds[0];
+	b->child_fd = fds[1];
+	b->io = loop_io_new(loop, b->fd, on_request, b);
+	assert_non_null(b->io);
+	assert_int_equal(loop_io_set(b->io, LOOP_READ), E_OK);
+}
+
+void
+boundary_lab_close(struct boundary_lab *b)
+{
+	loop_io_free(b->io);
+	close(b->fd);
+}
