@@ -78,7 +78,8 @@ answer_open(struct boundary_lab *b, const union priv_msg *request)
 		open->link_type = iface->link_type;
 		open->snaplen = request->open.snaplen;
 		open->block_size = 64 << 10;
-		open->block_nr = 4;
+		open->block_nr = (uint32_t)(request->open.ring_bytes /
+		    open->block_size);
 		open->retire_ms = 1;
 		open->is_promiscuous =
 		    (request->open.flags & PRIV_OPEN_PROMISCUOUS) != 0;
@@ -98,8 +99,10 @@ answer_result(struct boundary_lab *b, const union priv_msg *request,
 	static union priv_msg reply;
 
 	memset(&reply, 0, sizeof(reply));
-	assert_true(handle < BOUNDARY_HANDLES && b->is_open[handle]);
-	if (is_refused(b, request->hdr.type))
+	/* A request that was kept may come after the close. */
+	if (!b->is_open[handle])
+		reply.result.code = E_STATE;
+	else if (is_refused(b, request->hdr.type))
 		reply.result.code = b->refuse_code;
 	else if (request->hdr.type == PRIV_CLOSE)
 		b->is_open[handle] = false;
@@ -129,6 +132,21 @@ answer(struct boundary_lab *b, const union priv_msg *request)
 	}
 }
 
+/* capagent takes a wrong handle for the work of a broken child. */
+static void
+check_handle(const struct boundary_lab *b, const union priv_msg *request)
+{
+	uint32_t handle;
+
+	if (request->hdr.type == PRIV_FILTER)
+		handle = request->filter.handle;
+	else if (request->hdr.type == PRIV_CLOSE)
+		handle = request->close.handle;
+	else
+		return;
+	assert_true(handle < BOUNDARY_HANDLES && b->is_open[handle]);
+}
+
 static void
 on_request(unsigned events, void *arg)
 {
@@ -146,6 +164,7 @@ on_request(unsigned events, void *arg)
 	assert_int_equal(rc, E_OK);
 	if (priv_msg_check(&b->last, len, fd >= 0, &err) != E_OK)
 		fail_msg("%s", err.what);
+	check_handle(b, &b->last);
 	b->n_seen[b->last.hdr.type]++;
 	if (b->last.hdr.type != b->hold_type) {
 		answer(b, &b->last);

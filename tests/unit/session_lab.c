@@ -154,6 +154,7 @@ session_lab_start(const char *iface)
 	msg.start.n_interfaces = 1;
 	msg.start.interfaces = names;
 	msg.start.snaplen = 1000;
+	msg.start.ring_bytes = 2 * (uint64_t)PRIV_MIN_RING;
 	msg.start.filter_text = text;
 	return msg;
 }
