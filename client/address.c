@@ -66,6 +66,8 @@ address_parse(const char *text, struct address *ret_address, struct err *err)
 	size_t len = strlen(text);
 	const char *host = text, *port = NULL, *colon = strrchr(text, ':');
 
+	if (strpbrk(text, "/@") != NULL)
+		return refuse(err, text, "write the host alone");
 	if (text[0] == '[') {
 		const char *close = strchr(text, ']');
 

@@ -30,11 +30,11 @@ print_state(FILE *out, const struct msg_interface *iface)
 }
 
 static void
-print_interface(FILE *out, uint32_t number, const struct msg_interface *iface)
+print_interface(FILE *out, const struct msg_interface *iface)
 {
 	char link[LINK_TYPE_TEXT_LEN];
 
-	fprintf(out, "%" PRIu32 ".", number);
+	fprintf(out, "%" PRIu32 ".", iface->index);
 	print_escaped(out, "", iface->name);
 	print_state(out, iface);
 	link_type_name(iface->link_type, link, sizeof(link));
@@ -53,7 +53,7 @@ int
 list_print(FILE *out, const struct msg_interface_list *list, struct err *err)
 {
 	for (uint32_t i = 0; i < list->n; i++)
-		print_interface(out, i + 1, &list->interfaces[i]);
+		print_interface(out, &list->interfaces[i]);
 	if (fflush(out) == 0 && !ferror(out))
 		return E_OK;
 	err_sys(err, "list of interfaces: write");

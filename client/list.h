@@ -12,7 +12,7 @@
 #include "proto/codec.h"
 
 /*
- * One line per interface: number, name, state, link type, addresses,
+ * One line per interface: the kernel's number, name, state, link type, addresses,
  * description, and why it cannot be captured.  E_OUTPUT when out fails
  * (flushed before return).
  */

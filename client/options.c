@@ -10,7 +10,7 @@
 
 enum {				/* options without a letter */
 	OPT_FILTER_FILE = 256, OPT_SERVER_NAME, OPT_CERT, OPT_KEY, OPT_CA,
-	OPT_LOG, OPT_VERSION,
+	OPT_LOG, OPT_VERSION, OPT_PRECISION, OPT_HABIT,
 };
 
 enum {
@@ -22,25 +22,26 @@ static const struct {
 	int		 option;
 	const char	*text;
 	unsigned	 flags;
+	const char	*needs;		/* NULL: the value is parsed */
 } rules[] = {
-	{ 'i', "-i", CAPTURES },
-	{ 'f', "-f", ONCE | CAPTURES },
-	{ OPT_FILTER_FILE, "--filter-file", ONCE | CAPTURES },
-	{ 'w', "-w", ONCE | CAPTURES },
-	{ 'F', "-F", ONCE | CAPTURES },
-	{ 'c', "-c", ONCE | CAPTURES },
-	{ 's', "-s", ONCE | CAPTURES },
-	{ 'p', "-p", CAPTURES },
-	{ 'B', "-B", ONCE | CAPTURES },
-	{ OPT_SERVER_NAME, "--server-name", ONCE },
-	{ OPT_CERT, "--cert", ONCE },
-	{ OPT_KEY, "--key", ONCE },
-	{ OPT_CA, "--ca", ONCE },
-	{ OPT_LOG, "--log", ONCE },
+	{ 'i', "-i", CAPTURES, "an interface name" },
+	{ 'f', "-f", ONCE | CAPTURES, "a filter" },
+	{ OPT_FILTER_FILE, "--filter-file", ONCE | CAPTURES, "a file's name" },
+	{ 'w', "-w", ONCE | CAPTURES, "a file's name, or - for stdout" },
+	{ 'F', "-F", ONCE | CAPTURES, NULL },
+	{ 'c', "-c", ONCE | CAPTURES, NULL },
+	{ 's', "-s", ONCE | CAPTURES, NULL },
+	{ 'p', "-p", CAPTURES, NULL },
+	{ 'B', "-B", ONCE | CAPTURES, NULL },
+	{ OPT_SERVER_NAME, "--server-name", ONCE, "a name" },
+	{ OPT_CERT, "--cert", ONCE, "a file's name" },
+	{ OPT_KEY, "--key", ONCE, "a file's name" },
+	{ OPT_CA, "--ca", ONCE, "a file's name" },
+	{ OPT_LOG, "--log", ONCE, "a level" },
 };
 
 /* '-': words are returned where they stand; ':': a missing value is told. */
-static const char letters[] = "-:i:f:w:F:c:s:pqDnUB:vh";
+static const char letters[] = "-:i:f:w:F:c:s:pqDB:vh" "nUelStKO#";
 
 static const struct option longs[] = {
 	{ "interface", required_argument, NULL, 'i' },
@@ -53,7 +54,6 @@ static const struct option longs[] = {
 	{ "no-promiscuous-mode", no_argument, NULL, 'p' },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "list-interfaces", no_argument, NULL, 'D' },
-	{ "packet-buffered", no_argument, NULL, 'U' },
 	{ "buffer-size", required_argument, NULL, 'B' },
 	{ "server-name", required_argument, NULL, OPT_SERVER_NAME },
 	{ "cert", required_argument, NULL, OPT_CERT },
@@ -63,6 +63,15 @@ static const struct option longs[] = {
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
+	/* tcpdump's habits */
+	{ "absolute-tcp-sequence-numbers", no_argument, NULL, OPT_HABIT },
+	{ "dont-verify-checksums", no_argument, NULL, OPT_HABIT },
+	{ "immediate-mode", no_argument, NULL, OPT_HABIT },
+	{ "nano", no_argument, NULL, OPT_HABIT },
+	{ "no-optimize", no_argument, NULL, OPT_HABIT },
+	{ "number", no_argument, NULL, OPT_HABIT },
+	{ "packet-buffered", no_argument, NULL, OPT_HABIT },
+	{ "time-stamp-precision", required_argument, NULL, OPT_PRECISION },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -93,10 +102,10 @@ static int
 add_interface(struct parse *p, const char *name, struct err *err)
 {
 	struct options *o = &p->options;
+	int code = options_value_interface(name, err);
 
-	if (name[0] == '\0' || strlen(name) > PROTO_MAX_NAME)
-		return err_set(err, E_USAGE, "-i '%.60s': not the name of an "
-		    "interface (capclient -D SENSOR lists them)", name);
+	if (code != E_OK)
+		return code;
 	for (uint32_t i = 0; i < o->n_interfaces; i++)
 		if (strcmp(o->interfaces[i], name) == 0)
 			return err_set(err, E_USAGE,
@@ -108,9 +117,12 @@ add_interface(struct parse *p, const char *name, struct err *err)
 	return E_OK;
 }
 
-/* Note that option was given; refuse the second where only one has meaning. */
+/*
+ * Note that option was given; refuse the second where only one has meaning,
+ * and an option in the place of its value.
+ */
 static int
-mark_seen(struct parse *p, int option, struct err *err)
+mark_seen(struct parse *p, int option, const char *value, struct err *err)
 {
 	p->has_option = true;
 	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
@@ -119,6 +131,9 @@ mark_seen(struct parse *p, int option, struct err *err)
 		if (p->seen[i] && (rules[i].flags & ONCE) != 0)
 			return err_set(err, E_USAGE,
 			    "%s: given twice: give it once", rules[i].text);
+		if (rules[i].needs != NULL && value[0] == '-' && value[1] != '\0')
+			return err_set(err, E_USAGE, "%s: needs %s, not '%.60s'",
+			    rules[i].text, rules[i].needs, value);
 		p->seen[i] = true;
 	}
 	return E_OK;
@@ -177,30 +192,13 @@ take_option(struct parse *p, int option, const char *value, struct err *err)
 	case OPT_LOG:
 		o->log_spec = value;
 		return E_OK;
-	case 'n':		/* tcpdump's habits: we resolve nothing, */
-	case 'U':		/* and write every batch at once */
-		return E_OK;
+	case OPT_PRECISION:
+		return options_value_precision(value, err);
+	case 'e': case 'K': case 'l': case 'n': case 'O': case 'S':
+	case 't': case 'U': case '#': case OPT_HABIT:
+		return E_OK;	/* about text that we do not print, or done anyway */
 	}
 	return err_set(err, E_BUG, "option %d: not handled", option);
-}
-
-/* What getopt refused, as people wrote it. */
-static int
-bad_option(int result, char *const argv[], struct err *err)
-{
-	const char *word = argv[optind - 1];
-	char letter[3] = { '-', (char)optopt, '\0' };
-
-	if (strncmp(word, "--", 2) != 0 && optopt > 0 && optopt < 256)
-		word = letter;
-	if (result == ':')
-		return err_set(err, E_USAGE,
-		    "%.60s: its value is missing: see capclient --help", word);
-	if (optopt != 0 && word != letter)
-		return err_set(err, E_USAGE,
-		    "%.60s: takes no value: see capclient --help", word);
-	return err_set(err, E_USAGE, "%.60s: no such option (or a shortened one "
-	    "that fits several): see capclient --help", word);
 }
 
 /* Sort the arguments.  --help wins over whatever stands behind it. */
@@ -222,10 +220,10 @@ walk(struct parse *p, int argc, char *const argv[], struct err *err)
 			return E_OK;
 		}
 		if (option == '?' || option == ':')
-			return bad_option(option, argv, err);
+			return options_refuse(option, argv[optind - 1], letters, err);
 		if (option == OPT_VERSION)
 			wants_version = true;
-		else if ((code = mark_seen(p, option, err)) != E_OK ||
+		else if ((code = mark_seen(p, option, optarg, err)) != E_OK ||
 		    (code = take_option(p, option, optarg, err)) != E_OK)
 			return code;
 	}
@@ -294,6 +292,9 @@ check_output(struct parse *p, bool stdout_is_terminal, struct err *err)
 	if (strcmp(o->output, "-") == 0 && stdout_is_terminal)
 		return err_set(err, E_USAGE, "-w -: stdout is a terminal: use -w FILE "
 		    "(.pcapng or .pcap), or -w - | wireshark -k -i -");
+	/* The progress line would stand in what the pipe's reader prints. */
+	if (strcmp(o->output, "-") == 0)
+		o->quiet = true;
 	if (!p->has_format)
 		o->format = options_format_of(o->output);
 	return E_OK;

@@ -44,7 +44,7 @@ struct options {
 	const char	*output;	/* path, or "-" for stdout */
 	enum options_format format;
 
-	bool		 quiet;		/* no progress line */
+	bool		 quiet;		/* no progress line: -q, or stdout */
 	unsigned	 verbose;	/* number of -v */
 	const char	*log_spec;	/* for log_set(), or NULL */
 };

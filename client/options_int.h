@@ -1,8 +1,8 @@
 /*
- * options_int - the values of single options.
+ * options_int - single options: their values, and those that are not ours.
  *
- * For options.c and options_value.c only.  Each fails with E_USAGE and a
- * text that begins with the option's name.
+ * For the options_* files only.  Each fails with E_USAGE and a text that
+ * begins with the option's name.
  */
 #ifndef CLIENT_OPTIONS_INT_H
 #define CLIENT_OPTIONS_INT_H
@@ -12,6 +12,9 @@
 
 #include "client/options.h"
 
+/* -i: a name or the kernel's number, one interface. */
+int options_value_interface(const char *text, struct err *err) MUST_CHECK;
+
 /* -c: 1 or more. */
 int options_value_count(const char *text, uint64_t *ret_count, struct err *err)
     MUST_CHECK;
@@ -20,12 +23,23 @@ int options_value_count(const char *text, uint64_t *ret_count, struct err *err)
 int options_value_snaplen(const char *text, uint32_t *ret_snaplen,
     struct err *err) MUST_CHECK;
 
-/* -B: KiB, or with a suffix K, M, G (powers of 1024); to bytes. */
+/* -B: KiB, or with a suffix K, M, G, KiB, MiB, GiB; to bytes. */
 int options_value_size(const char *text, uint64_t *ret_bytes, struct err *err)
     MUST_CHECK;
 
 /* -F. */
 int options_value_format(const char *text, enum options_format *ret_format,
+    struct err *err) MUST_CHECK;
+
+/* --time-stamp-precision: ours. */
+int options_value_precision(const char *text, struct err *err) MUST_CHECK;
+
+/*
+ * Say why getopt_long() answered '?' or ':', and for tcpdump's options what
+ * to do instead.  word is the argument before optind, letters what getopt
+ * was given.  Reads optopt.  Always E_USAGE.
+ */
+int options_refuse(int result, const char *word, const char *letters,
     struct err *err) MUST_CHECK;
 
 /* The format that the end of a file's name asks for. */

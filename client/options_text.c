@@ -17,14 +17,15 @@ static const char help[] =
 "  capclient sensor1 -i eth0 -f \"tcp port 443\" -w - | wireshark -k -i -\n"
 "\n"
 "What to capture\n"
-"  -i, --interface IFACE      interface of the sensor; may be repeated\n"
+"  -i, --interface IFACE      the sensor's interface, name or number; repeatable\n"
 "  -D, --list-interfaces      list the sensor's interfaces and end\n"
 "  -f, --filter FILTER        pcap-filter(7) expression, instead of words\n"
 "      --filter-file FILE     read the filter from FILE\n"
 "  -c, --count N              end after N packets\n"
 "  -s, --snapshot-length N    bytes of each packet (default 261120, 0: 262144)\n"
 "  -p, --no-promiscuous-mode  do not make the interface promiscuous\n"
-"  -B, --buffer-size SIZE     the sensor's kernel buffer: KiB, or with K, M, G\n"
+"  -B, --buffer-size SIZE     the sensor's kernel buffer: a number of KiB, or with\n"
+"                             K, M, G, KiB, MiB or GiB\n"
 "\n"
 "Where to write\n"
 "  -w, --write FILE           output; - is stdout\n"
@@ -36,14 +37,14 @@ static const char help[] =
 "      --ca FILE              authority that issued the sensor's certificate\n"
 "\n"
 "Messages\n"
-"  -q, --quiet                no progress line\n"
-"  -v, --verbose              say more; twice: everything\n"
+"  -q, --quiet                no progress line (with -w - there is none)\n"
+"  -v, --verbose              each step of the connection; twice: everything\n"
 "      --log LEVEL[:TOKENS]   err, warn, info or debug\n"
 "  -h, --help                 this text\n"
 "      --version [--verbose]  version; with libraries and paths\n"
 "\n"
-"-n and -U are accepted and change nothing.  Exit statuses, certificates and\n"
-"examples: man capclient\n";
+"tcpdump's -n -U -e -l -t -K -O -S -# are accepted and change nothing.\n"
+"Exit statuses, certificates and examples: man capclient\n";
 
 void
 options_print_help(FILE *out)

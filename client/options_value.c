@@ -31,6 +31,25 @@ parse_u64(const char *text, const char **ret_rest, uint64_t *ret_value)
 }
 
 int
+options_value_interface(const char *text, struct err *err)
+{
+	if (text[0] == '\0' || strlen(text) > PROTO_MAX_NAME)
+		return err_set(err, E_USAGE, "-i '%.60s': not the name of an "
+		    "interface (capclient -D SENSOR lists them)", text);
+	if (strcmp(text, "any") == 0)
+		return err_set(err, E_USAGE,
+		    "-i 'any': not there yet: repeat -i for each interface");
+	/* A strange name that the kernel allows can be given as its number. */
+	if (strchr(text, ',') != NULL)
+		return err_set(err, E_USAGE,
+		    "-i '%.60s': no lists: repeat -i for each interface", text);
+	if (strpbrk(text, "*?[") != NULL)
+		return err_set(err, E_USAGE, "-i '%.60s': no patterns yet: repeat "
+		    "-i for each interface", text);
+	return E_OK;
+}
+
+int
 options_value_count(const char *text, uint64_t *ret_count, struct err *err)
 {
 	const char *rest;
@@ -70,7 +89,8 @@ options_value_size(const char *text, uint64_t *ret_bytes, struct err *err)
 		goto refuse;
 	if (*rest != '\0') {
 		suffix = strchr(suffixes, toupper((unsigned char)*rest));
-		if (suffix == NULL || rest[1] != '\0')
+		if (suffix == NULL ||
+		    (rest[1] != '\0' && strcasecmp(rest + 1, "iB") != 0))
 			goto refuse;
 		shift = 10 * (unsigned)(suffix - suffixes + 1);
 	}
@@ -80,7 +100,8 @@ options_value_size(const char *text, uint64_t *ret_bytes, struct err *err)
 	return E_OK;
 refuse:
 	return err_set(err, E_USAGE, "-B '%.60s': a size from 1K to 1024G is "
-	    "needed: a number with K, M or G, without one in KiB", text);
+	    "needed: a number with K, M or G (or KiB, MiB, GiB), without "
+	    "one in KiB", text);
 }
 
 int

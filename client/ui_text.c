@@ -99,7 +99,7 @@ ui_text_summary(struct ui_text *ui, const struct ui_summary *s)
 		{ s->lost_agent, "lost in the agent (other reasons)" },
 		{ s->lost_connection, "lost with the connection" },
 		{ s->lost_output, "received but not written (output failed)" },
-		{ s->beyond_count, "not written (beyond -c)" },
+		{ s->beyond_count, "not written (arrived after the end)" },
 		{ s->cut, "shortened to fit the reader of the pipe" },
 	};
 

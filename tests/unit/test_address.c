@@ -68,6 +68,24 @@ what_is_no_address_is_refused_by_name(void **state)
 }
 
 static void
+urls_and_logins_are_answered_with_what_to_write(void **state)
+{
+	static const char *const texts[] = {
+		"https://sensor1", "https://sensor1:9443", "sensor1/", "root@sensor1",
+		"tcp://[::1]:9443",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct address a;
+		struct err err;
+
+		assert_int_equal(address_parse(texts[i], &a, &err), E_USAGE);
+		assert_non_null(strstr(err.what, "write the host alone"));
+	}
+}
+
+static void
 a_name_longer_than_dns_allows_is_refused(void **state)
 {
 	char text[300];
@@ -92,6 +110,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_form_is_understood),
 		cmocka_unit_test(what_is_no_address_is_refused_by_name),
+		cmocka_unit_test(urls_and_logins_are_answered_with_what_to_write),
 		cmocka_unit_test(a_name_longer_than_dns_allows_is_refused),
 	};
 

@@ -115,15 +115,56 @@ confusing_words_are_refused(void **state)
 static void
 an_interface_is_needed_and_each_only_once(void **state)
 {
-	struct options o = parse("s1 -i eth0 -i any -w x");
+	struct options o = parse("s1 -i eth0 -i 3 -w x");
 
 	(void)state;
 	assert_int_equal(o.n_interfaces, 2);
-	assert_string_equal(o.interfaces[1], "any");
+	assert_string_equal(o.interfaces[1], "3");
 	options_free(&o);
 	assert_refused("s1 -w x", "capclient -D s1");
 	assert_refused("s1 -i eth0 -i eth0 -w x", "twice");
 	assert_refused("s1 -w x --interface=", "-i ''");
+}
+
+static void
+several_interfaces_in_one_word_are_refused_with_the_way_to_name_them(void **state)
+{
+	static const char *const words[] = { "any", "eth0,eth1", "eth*", "eth?", "eth[01]" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		char line[64];
+
+		snprintf(line, sizeof(line), "s1 -w x -i %s", words[i]);
+		assert_refused(line, "repeat -i for each interface");
+		assert_refused(line, words[i]);
+	}
+}
+
+static void
+an_option_is_not_taken_for_the_value_of_the_one_before(void **state)
+{
+	(void)state;
+	assert_refused("s1 -i -w x", "-i: needs an interface name, not '-w'");
+	assert_refused("s1 -w x --interface=-q", "-i: needs an interface name, not '-q'");
+	assert_refused("s1 -i eth0 -w -q", "-w: needs a file's name");
+	assert_refused("s1 -i eth0 -w x -f -q", "-f: needs a filter");
+	assert_refused("s1 -i eth0 -w x --filter-file --quiet", "--filter-file: needs a file's name");
+	assert_refused("s1 -i eth0 -w x --ca -q", "--ca: needs");
+	assert_refused("s1 -i eth0 -w x -c -q", "-c '-q'");
+}
+
+static void
+no_progress_line_stands_in_what_a_pipes_reader_prints(void **state)
+{
+	struct options o = parse("s1 -i eth0 -w -");
+
+	(void)state;
+	assert_true(o.quiet);
+	options_free(&o);
+	o = parse("s1 -i eth0 -w x");
+	assert_false(o.quiet);
+	options_free(&o);
 }
 
 static void
@@ -190,6 +231,13 @@ numbers_are_checked(void **state)
 	assert_int_equal(o.buffer_bytes, 1 << 30);
 	options_free(&o);
 
+	o = parse("s1 -i eth0 -w x -B 3MiB");
+	assert_int_equal(o.buffer_bytes, 3 << 20);
+	options_free(&o);
+	o = parse("s1 -i eth0 -w x -B 64kib");
+	assert_int_equal(o.buffer_bytes, 64 << 10);
+	options_free(&o);
+
 	assert_refused("s1 -i eth0 -w x -s 262145", "-s '262145'");
 	assert_refused("s1 -i eth0 -w x -s -1", "-s");
 	assert_refused("s1 -i eth0 -w x -s 9x", "-s");
@@ -201,6 +249,9 @@ numbers_are_checked(void **state)
 	assert_refused("s1 -i eth0 -w x -B 0", "-B");
 	assert_refused("s1 -i eth0 -w x -B 1T", "-B");
 	assert_refused("s1 -i eth0 -w x -B 1MB", "-B");
+	assert_refused("s1 -i eth0 -w x -B 1TiB", "-B");
+	assert_refused("s1 -i eth0 -w x -B 1iB", "-B");
+	assert_refused("s1 -i eth0 -w x -B 1MiBx", "-B");
 	assert_refused("s1 -i eth0 -w x -B 18014398509481985K", "-B");
 }
 
@@ -215,6 +266,53 @@ bad_options_are_named(void **state)
 	assert_refused("s1 -i eth0 -w x --count", "--count: its value is missing");
 	assert_refused("s1 -i eth0 -w x -w y", "-w: given twice");
 	assert_refused("s1 -i eth0 -w x -qZ", "-Z: no such option");
+	assert_refused("s1 -i eth0 -w x --quiet -Zq", "-Z: no such option");
+	assert_refused("s1 -i eth0 -w x -qc", "-c: its value is missing");
+	assert_refused("s1 -i eth0 -w x --ca=f -:", "-:: no such option");
+	assert_refused("s1 -i eth0 -w x --number=1", "--number=1: takes no value");
+}
+
+static void
+habits_of_tcpdump_that_change_no_packet_are_accepted(void **state)
+{
+	(void)state;
+	assert_words("s1 -i eth0 -w x.pcapng -n -nn -U -e -l -S -# -t -tt -ttt -tttt -K -O udp",
+	    "s1", "udp");
+	assert_words("s1 -enlUi eth0 -w x.pcapng", "s1", "");
+	assert_words("s1 -i eth0 --immediate-mode --nano --number --no-optimize "
+	    "--time-stamp-precision=nano -w x.pcapng", "s1", "");
+}
+
+/* Only the letter may show: not the bundle, and no talk of shortened options. */
+static void
+assert_letters_refused(const char *letters, const char *hint)
+{
+	for (const char *p = letters; *p != '\0'; p++) {
+		char line[64], want[160];
+
+		snprintf(want, sizeof(want), "-%c: %s", *p, hint);
+		snprintf(line, sizeof(line), "s1 -i eth0 -w x -%c 5", *p);
+		assert_refused(line, want);
+		snprintf(line, sizeof(line), "s1 -i eth0 -w x --quiet -n%c%c", *p, *p);
+		assert_refused(line, want);
+	}
+}
+
+static void
+options_of_tcpdump_that_are_not_ours_say_what_to_do_instead(void **state)
+{
+	(void)state;
+	assert_letters_refused("AXxrV", "capclient only captures: read the file with "
+	    "tcpdump -r, or use -w - | tcpdump -nr - -X");
+	assert_letters_refused("CGWzb", "no rotation yet: use -w - | dumpcap -i - -b ");
+	assert_letters_refused("QjJLyIad", "not yet");
+	assert_letters_refused("EHMNRTYZg~", "no such option: see capclient --help");
+	assert_refused("s1 -i eth0 -w x --print", "--print: capclient only captures");
+	assert_refused("s1 -i eth0 -w x --direction=in", "--direction: not yet");
+	assert_refused("s1 -i eth0 -w x --time-stamp-type host", "--time-stamp-type: not yet");
+	assert_refused("s1 -i eth0 -w x --dir", "--dir: no such option");
+	assert_refused("s1 -i eth0 -w x --micro", "nanoseconds");
+	assert_refused("s1 -i eth0 -w x --time-stamp-precision=micro", "nanoseconds");
 }
 
 static void
@@ -396,10 +494,15 @@ main(void)
 		cmocka_unit_test(words_before_the_first_option_are_sensors_and_later_ones_the_filter),
 		cmocka_unit_test(confusing_words_are_refused),
 		cmocka_unit_test(an_interface_is_needed_and_each_only_once),
+		cmocka_unit_test(several_interfaces_in_one_word_are_refused_with_the_way_to_name_them),
+		cmocka_unit_test(an_option_is_not_taken_for_the_value_of_the_one_before),
+		cmocka_unit_test(no_progress_line_stands_in_what_a_pipes_reader_prints),
 		cmocka_unit_test(the_output_says_the_format),
 		cmocka_unit_test(packets_do_not_go_to_a_terminal),
 		cmocka_unit_test(numbers_are_checked),
 		cmocka_unit_test(bad_options_are_named),
+		cmocka_unit_test(habits_of_tcpdump_that_change_no_packet_are_accepted),
+		cmocka_unit_test(options_of_tcpdump_that_are_not_ours_say_what_to_do_instead),
 		cmocka_unit_test(listing_takes_a_sensor_and_nothing_of_a_capture),
 		cmocka_unit_test(help_and_version_need_nothing_else),
 		cmocka_unit_test(the_filter_can_come_from_a_file),

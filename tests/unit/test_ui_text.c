@@ -90,7 +90,7 @@ every_other_loss_has_a_line_of_its_own(void **state)
 	    "6 packets lost in the agent (other reasons)\n"
 	    "7 packets lost with the connection\n"
 	    "8 packets received but not written (output failed)\n"
-	    "9 packets not written (beyond -c)\n"
+	    "9 packets not written (arrived after the end)\n"
 	    "1 packet shortened to fit the reader of the pipe\n");
 	assert_int_equal(ui_summary_lost(&all), 3 + 4 + 5 + 6 + 7 + 8);
 }
@@ -134,11 +134,11 @@ the_list_names_what_can_be_captured_and_what_not(void **state)
 {
 	char addresses[][64] = { "10.0.0.7/24", "fe80::1/64" };
 	struct msg_interface interfaces[] = {
-		{ .name = "eth0", .link_type = 1, .is_up = true, .is_running = true,
-		    .description = "uplink", .n_addresses = 2, .addresses = addresses },
-		{ .name = "lo", .link_type = 1, .is_up = true, .is_running = true,
+		{ .index = 2, .name = "eth0", .link_type = 1, .is_up = true,
+		    .is_running = true, .description = "uplink", .n_addresses = 2, .addresses = addresses },
+		{ .index = 1, .name = "lo", .link_type = 1, .is_up = true, .is_running = true,
 		    .is_loopback = true },
-		{ .name = "e\033vil", .link_type = 65535, .why_not = "policy \a" },
+		{ .index = 4294967295, .name = "e\033vil", .link_type = 65535, .why_not = "policy \a" },
 	};
 	const struct msg_interface_list list = { 3, interfaces };
 	struct text t;
@@ -148,9 +148,9 @@ the_list_names_what_can_be_captured_and_what_not(void **state)
 	text_open(&t);
 	assert_int_equal(list_print(t.file, &list, &err), E_OK);
 	assert_text(&t,
-	    "1.eth0 [Up, Running] EN10MB 10.0.0.7/24 fe80::1/64 (uplink)\n"
-	    "2.lo [Up, Running, Loopback] EN10MB\n"
-	    "3.e\\x1bvil [Down] 65535 -- cannot be captured: policy \\x07\n");
+	    "2.eth0 [Up, Running] EN10MB 10.0.0.7/24 fe80::1/64 (uplink)\n"
+	    "1.lo [Up, Running, Loopback] EN10MB\n"
+	    "4294967295.e\\x1bvil [Down] 65535 -- cannot be captured: policy \\x07\n");
 }
 
 static void
