@@ -62,4 +62,19 @@ void session_start(struct session *s, struct msg *msg);
 /* Release what session_start() built; handles are closed in capagent. */
 void session_start_abandon(struct session *s);
 
+/* --- session_plan.c --- */
+
+/* Put a sentence into Started: something is less than was asked for. */
+void session_plan_note(struct session *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Bytes of log-memory for this capture into s->log_bytes.  E_LIMIT. */
+int session_plan_budget(struct session *s, struct err *err);
+
+/* Is the Start one that can be served at all?  Applies policy to it. */
+int session_plan_check(struct session *s, struct err *err);
+
+/* Fill s->sockets and s->opened for the interfaces asked for. */
+int session_plan(struct session *s, const struct priv_interface *permitted,
+    size_t n, struct err *err);
+
 #endif /* SERVER_SESSION_INT_H */
