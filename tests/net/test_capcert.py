@@ -64,6 +64,13 @@ def test_without_san_the_name_itself_is_used(made):
         assert verifies(made, name, "sslserver", flag, name)
 
 
+def test_names_and_addresses_may_be_given_as_they_are(made):
+    assert capcert("--dir", made, "agent", "plain", "--san", "sensor5,10.0.0.5,fd00::5").returncode == 0
+    assert verifies(made, "plain", "sslserver", "-verify_hostname", "sensor5")
+    for address in ("10.0.0.5", "fd00::5"):
+        assert verifies(made, "plain", "sslserver", "-verify_ip", address)
+
+
 def test_keys_are_private_and_on_p256(made):
     for name in ("ca", "sensor1", "alice"):
         assert mode(f"{made}/{name}.key") == 0o600
@@ -118,6 +125,9 @@ def test_a_failure_leaves_nothing_behind(made, tmp_path):
     ("client", "a b"), ("client", "a\nb"), ("agent", "x" * 65),
     ("agent", "s", "--san", "email:copy"), ("agent", "s", "--san", "DNS:a,,DNS:b"),
     ("agent", "s", "--san", "IP:300.0.0.1"), ("agent", "s", "--san", "DNS:a\n[x]"),
+    ("agent", "s", "--san", "IP:1:2:3"), ("agent", "s", "--san", "1::2::3"),
+    ("agent", "s", "--san", "IP:sensor2"), ("agent", "s", "--san", "10.0.0.300"),
+    ("agent", "s", "--san", "a b"), ("agent", "s", "--san", "sensor2,"),
     ("agent", "s", "--san", ""), ("client", "c", "--san", "DNS:c"),
     ("--days", "0", "client", "c"), ("--days", "1x", "client", "c"), ("--days",), ("--bogus",),
 ])
