@@ -3,7 +3,6 @@
 #include <seccomp.h>
 
 #include "server/drop.h"
-#include "server/policy.h"
 #include "server/sandbox.h"
 
 static const char help[] =
@@ -58,9 +57,47 @@ about_print_version(FILE *out, bool is_verbose)
 		fprintf(out, "user: none: %s\n", err.what);
 	fprintf(out, "configuration: %s\n", POLICY_FILE);
 	fprintf(out, "certificates: %s, %s, %s\n", policy.cert, policy.key, policy.ca);
-	fprintf(out, "capagent-net: beside capagent, or in %s\n", CAP_LIBEXECDIR);
+	fprintf(out, "capagent-net: beside capagent, or in %s from there\n",
+	    CAP_LIBEXEC_FROM_SBIN);
 	fprintf(out, "libseccomp: %u.%u.%u\n", seccomp->major, seccomp->minor, seccomp->micro);
 	fprintf(out, "compiler: %s\n", __VERSION__);
 	fprintf(out, "build type: %s\n", CAP_BUILD_TYPE);
 	fprintf(out, "sanitizers: %s\n", CAP_SANITIZERS[0] != '\0' ? CAP_SANITIZERS : "off");
+}
+
+/* In the largest unit that keeps the number whole. */
+static void
+print_bytes(FILE *out, const char *key, uint64_t bytes)
+{
+	if (bytes % (1 << 20) == 0)
+		fprintf(out, "%s: %llu MiB\n", key, (unsigned long long)(bytes >> 20));
+	else
+		fprintf(out, "%s: %llu bytes\n", key, (unsigned long long)bytes);
+}
+
+void
+about_print_policy(FILE *out, const struct policy *policy, const char *user)
+{
+	bool has_mandatory = policy->mandatory_filter[0] != '\0';
+	char address[PRIV_ADDRESS_LEN];
+
+	fprintf(out, "configuration: %s\n", policy->has_file ? policy->file :
+	    "none: everything is permitted");
+	for (unsigned i = 0; i < policy->n_listen; i++) {
+		listen_address_format(&policy->listen[i], address, sizeof(address));
+		fprintf(out, "listen: %s\n", address);
+	}
+	fprintf(out, "cert: %s\nkey: %s\nca: %s\n", policy->cert, policy->key, policy->ca);
+	fprintf(out, "user: %s\n", user);
+	fprintf(out, "interfaces: %s\n", policy->interfaces);
+	fprintf(out, "promiscuous: %s\n", policy->promiscuous ? "yes" : "no");
+	fprintf(out, "max-snaplen: %u\n", policy->max_snaplen);
+	fprintf(out, "mandatory-filter: %s\n", has_mandatory ? policy->mandatory_filter : "none");
+	print_bytes(out, "ring-memory", policy->ring_memory);
+	print_bytes(out, "log-memory", policy->log_memory);
+	fprintf(out, "max-captures: %u\n", policy->max_captures);
+	fprintf(out, "max-interfaces: %u\n", policy->max_interfaces);
+	fprintf(out, "max-linger: %u s\n", policy->max_linger_s);
+	fprintf(out, "mark: 0x%x\n", policy->mark);
+	fprintf(out, "everything is in order\n");
 }

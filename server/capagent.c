@@ -101,7 +101,8 @@ log_policy(const struct agent *a)
 		    "only its capabilities", getuid());
 	else if (a->user.is_default)
 		log_info(LOG_PRIV, "there is no user 'capagent': the network process runs as "
-		    "'nobody'");
+		    "'nobody': make one with: useradd --system --no-create-home "
+		    "--shell /usr/sbin/nologin capagent");
 	if (a->options.sandbox != SANDBOX_ENFORCE)
 		log_warn(LOG_SANDBOX, "the sandbox is in mode '%s': not for use on a network "
 		    "that others can reach", sandbox_mode_name(a->options.sandbox));
@@ -111,13 +112,16 @@ log_policy(const struct agent *a)
 static int
 prepare(struct agent *a, struct err *err)
 {
-	int ret = agent_options_policy(&a->options, &a->policy, err);
+	int ret = E_OK;
 
-	if (ret == E_OK)
-		ret = credentials_open(&a->policy, &a->credentials, err);
-	if (ret == E_OK && !drop_has_net_raw())
+	/* First, because without it the files cannot be read, either. */
+	if (!drop_has_net_raw())
 		ret = err_set(err, E_DENIED, "CAP_NET_RAW is missing: start capagent as root, "
 		    "or with this capability");
+	if (ret == E_OK)
+		ret = agent_options_policy(&a->options, &a->policy, err);
+	if (ret == E_OK)
+		ret = credentials_open(&a->policy, &a->credentials, err);
 	if (ret == E_OK)
 		ret = drop_find_user(a->policy.user, &a->user, err);
 	if (ret == E_OK)
@@ -126,21 +130,46 @@ prepare(struct agent *a, struct err *err)
 		return ret;
 	ret = mandatory_compile(a->policy.mandatory_filter, a->program_fd, &a->user,
 	    &a->mandatory, err);
-	if (ret == E_CONFIG && a->policy.has_file)
-		err_wrap(err, "%s", a->policy.file);
+	if (ret == E_CONFIG)
+		err_wrap(err, "%s:%u", a->policy.file, a->policy.mandatory_line);
 	return ret;
 }
 
 /* Without IPv6 on this machine, the default still means: all addresses. */
 static bool
-may_be_missing(const struct agent *a, const struct listen_address *address,
+may_be_missing(const struct listen_address *address, unsigned n_others,
     const struct err *err)
 {
 	struct in6_addr any = IN6ADDR_ANY_INIT;
 
-	return a->n_listeners > 0 && (err->sys == EAFNOSUPPORT || err->sys == EADDRNOTAVAIL) &&
+	return n_others > 0 && (err->sys == EAFNOSUPPORT || err->sys == EADDRNOTAVAIL) &&
 	    address->sa.sa_family == AF_INET6 &&
 	    memcmp(&address->in6.sin6_addr, &any, sizeof(any)) == 0;
+}
+
+static int
+take_failure(const struct listen_address *address, unsigned n_others, struct err *err)
+{
+	if (!may_be_missing(address, n_others, err)) {
+		err->code = E_UNREACHABLE;
+		return E_UNREACHABLE;
+	}
+	log_warn(LOG_LISTEN, "%s: going on without IPv6", err->what);
+	return E_OK;
+}
+
+static int
+check_addresses(const struct agent *a, struct err *err)
+{
+	unsigned n_good = 0;
+
+	for (unsigned i = 0; i < a->policy.n_listen; i++) {
+		if (listen_check(&a->policy.listen[i], err) == E_OK)
+			n_good++;
+		else if (take_failure(&a->policy.listen[i], n_good, err) != E_OK)
+			return E_UNREACHABLE;
+	}
+	return E_OK;
 }
 
 static int
@@ -154,10 +183,7 @@ open_listeners(struct agent *a, struct err *err)
 			listen_address_format(&address, listener->address,
 			    sizeof(listener->address));
 			a->n_listeners++;
-		} else if (may_be_missing(a, &address, err)) {
-			log_warn(LOG_LISTEN, "%s: going on without IPv6", err->what);
-		} else {
-			err->code = E_UNREACHABLE;
+		} else if (take_failure(&address, a->n_listeners, err) != E_OK) {
 			return E_UNREACHABLE;
 		}
 	}
@@ -247,26 +273,6 @@ start(struct agent *a, struct err *err)
 	return E_OK;
 }
 
-static void
-print_verdict(const struct agent *a)
-{
-	char address[PRIV_ADDRESS_LEN];
-
-	for (unsigned i = 0; i < a->policy.n_listen; i++) {
-		listen_address_format(&a->policy.listen[i], address, sizeof(address));
-		printf("listen: %s\n", address);
-	}
-	printf("certificate: %s, key %s, clients of %s\n", a->policy.cert, a->policy.key,
-	    a->policy.ca);
-	printf("configuration: %s\n", a->policy.has_file ? a->policy.file :
-	    "none: everything is permitted");
-	printf("user of the network process: %s\n", a->user.name);
-	printf("interfaces: %s\n", a->policy.interfaces);
-	printf("mandatory filter: %s\n", a->policy.mandatory_filter[0] != '\0' ?
-	    a->policy.mandatory_filter : "none");
-	printf("everything is in order\n");
-}
-
 /*
  * The network process loads the certificates: it is started without an
  * address, and ended when it is ready.
@@ -276,6 +282,8 @@ check(struct agent *a, struct err *err)
 {
 	int ret = prepare(a, err);
 
+	if (ret == E_OK)
+		ret = check_addresses(a, err);
 	if (ret == E_OK) {
 		log_policy(a);
 		ret = start(a, err);
@@ -283,7 +291,7 @@ check(struct agent *a, struct err *err)
 	if (ret == E_OK)
 		ret = supervise_end(a->serve, &a->child, a->signal_fd, err);
 	if (ret == E_OK)
-		print_verdict(a);
+		about_print_policy(stdout, &a->policy, a->user.name);
 	return ret;
 }
 
@@ -330,7 +338,5 @@ main(int argc, char *argv[])
 	if (ret != E_OK)
 		log_err(LOG_MAIN, "%s", err.what);
 	priv_serve_free(a.serve);
-	if (a.options.action == AGENT_CHECK && ret != E_OK && ret != E_USAGE)
-		return EXIT_FAILED;
 	return exit_status(ret);
 }

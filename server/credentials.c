@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,16 +14,14 @@ static const char *const what[] = { "certificate", "private key", "CA certificat
 static int
 missing(enum credential kind, const char *path, struct err *err)
 {
-	char copy[PRIV_PATH_LEN];
-	const char *folder;
-
-	snprintf(copy, sizeof(copy), "%s", path);
-	folder = dirname(copy);
 	if (kind == CREDENTIAL_CA)
-		return err_set(err, E_CONFIG, "%s '%s': open: no such file: make it with: "
-		    "certs/capcert --dir %s init", what[kind], path, folder);
-	return err_set(err, E_CONFIG, "%s '%s': open: no such file: make it with: "
-	    "certs/capcert --dir %s agent NAME --san DNS:NAME", what[kind], path, folder);
+		return err_set(err, E_CONFIG, "%s '%s': open: no such file: copy ca.pem here "
+		    "from the CA's machine (there, 'capcert --dir DIR init' makes a new CA)",
+		    what[kind], path);
+	return err_set(err, E_CONFIG, "%s '%s': open: no such file: "
+	    "'capcert --dir DIR agent NAME --san DNS:NAME' on the CA's machine makes "
+	    "DIR/NAME.%s: copy that here", what[kind], path,
+	    kind == CREDENTIAL_CERT ? "pem" : "key");
 }
 
 static int

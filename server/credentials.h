@@ -13,8 +13,8 @@
 struct credentials { int cert_fd, key_fd, ca_fd; };
 
 /*
- * Open all three.  E_CONFIG, with the file and, where it is missing, the
- * command that makes it; also for a private key that others can read.
+ * Open all three.  E_CONFIG, with the file and, where it is missing, what
+ * makes it and where; also for a private key that others can read.
  */
 int credentials_open(const struct policy *policy, struct credentials *ret_credentials,
     struct err *err) MUST_CHECK;

@@ -129,6 +129,16 @@ set_options(int fd, const struct listen_address *address, uint32_t mark,
 	return E_OK;
 }
 
+static int
+bind_to(int fd, const struct listen_address *address, const char *name, struct err *err)
+{
+	if (bind(fd, &address->sa, address->len) == 0)
+		return E_OK;
+	if (errno == EADDRNOTAVAIL)
+		return err_sys(err, "listen %s: bind: not an address of this host", name);
+	return err_sys(err, "listen %s: bind", name);
+}
+
 int
 listen_open(struct listen_address *address, uint32_t mark, int *ret_fd, struct err *err)
 {
@@ -141,12 +151,10 @@ listen_open(struct listen_address *address, uint32_t mark, int *ret_fd, struct e
 	if (fd == -1)
 		return err_sys(err, "listen %s: socket", name);
 	ret = set_options(fd, address, mark, name, err);
+	if (ret == E_OK)
+		ret = bind_to(fd, address, name, err);
 	if (ret != E_OK)
 		goto out_fd;
-	if (bind(fd, &address->sa, address->len) == -1) {
-		ret = err_sys(err, "listen %s: bind", name);
-		goto out_fd;
-	}
 	if (listen(fd, LISTEN_BACKLOG) == -1) {
 		ret = err_sys(err, "listen %s", name);
 		goto out_fd;
@@ -159,6 +167,26 @@ listen_open(struct listen_address *address, uint32_t mark, int *ret_fd, struct e
 	*ret_fd = fd;
 	return E_OK;
 out_fd:
+	close(fd);
+	return ret;
+}
+
+int
+listen_check(const struct listen_address *address, struct err *err)
+{
+	struct listen_address any_port = *address;
+	char name[ADDRESS_TEXT_LEN];
+	int fd, ret;
+
+	listen_address_format(address, name, sizeof(name));
+	fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return err_sys(err, "listen %s: socket", name);
+	if (address->sa.sa_family == AF_INET6)
+		any_port.in6.sin6_port = 0;
+	else
+		any_port.in.sin_port = 0;
+	ret = bind_to(fd, &any_port, name, err);
 	close(fd);
 	return ret;
 }

@@ -45,4 +45,10 @@ void listen_address_format(const struct listen_address *address, char *dst,
 int listen_open(struct listen_address *address, uint32_t mark, int *ret_fd,
     struct err *err) MUST_CHECK;
 
+/*
+ * Is this an address that this host can listen on?  Its port is not tried, so
+ * that an agent may be listening there.  Fails as listen_open() would.
+ */
+int listen_check(const struct listen_address *address, struct err *err) MUST_CHECK;
+
 #endif /* SERVER_LISTEN_OPEN_H */

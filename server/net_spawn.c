@@ -41,18 +41,21 @@ own_folder(char *dst, size_t size)
 int
 net_spawn_find(int *ret_fd, struct err *err)
 {
-	char folder[4096], path[sizeof(folder) + sizeof(PROGRAM)];
+	static const char *const places[] = { PROGRAM, CAP_LIBEXEC_FROM_SBIN "/" PROGRAM };
+	char folder[4096], path[sizeof(folder) + sizeof(CAP_LIBEXEC_FROM_SBIN "/" PROGRAM)];
 	int fd = -1;
 
 	own_folder(folder, sizeof(folder));
-	if (folder[0] != '\0') {
-		snprintf(path, sizeof(path), "%s%s", folder, PROGRAM);
+	if (folder[0] == '\0')
+		return err_set(err, E_SYS, PROGRAM ": find: capagent's own place is unknown: "
+		    "is /proc mounted?");
+	for (size_t i = 0; fd == -1 && i < ARRAY_LEN(places); i++) {
+		snprintf(path, sizeof(path), "%s%s", folder, places[i]);
 		fd = open(path, O_PATH | O_CLOEXEC);
 	}
 	if (fd == -1)
-		fd = open(CAP_LIBEXECDIR "/" PROGRAM, O_PATH | O_CLOEXEC);
-	if (fd == -1)
-		return err_sys(err, PROGRAM ": find, in '%s' and '" CAP_LIBEXECDIR "'", folder);
+		return err_sys(err, PROGRAM ": find, in '%.60s' and in '" CAP_LIBEXEC_FROM_SBIN
+		    "' from there", folder);
 	*ret_fd = fd;
 	return E_OK;
 }
@@ -268,6 +271,7 @@ send_config(const struct net_child *child, const struct net_setup *setup,
 		.sandbox = (uint32_t)setup->sandbox,
 		.promiscuous = policy->promiscuous,
 		.has_config = policy->has_file,
+		.has_mandatory = policy->mandatory_filter[0] != '\0',
 	};
 	snprintf(m->log_spec, sizeof(m->log_spec), "%s", setup->log_spec);
 	return send_msg(child, msg, PRIV_SETUP_CONFIG, -1, err);

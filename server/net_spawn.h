@@ -16,8 +16,8 @@
 #include "server/sandbox.h"
 
 /*
- * Find capagent-net beside this executable, else in the libexec folder, and
- * open it, so that it can be started below folders its user cannot enter.
+ * Find capagent-net beside this executable, else in the libexec folder it is
+ * installed in, and open it, so that it can be started below folders its user cannot enter.
  */
 int net_spawn_find(int *ret_fd, struct err *err) MUST_CHECK;
 

@@ -13,6 +13,8 @@
 #include "server/policy_parse.h"
 
 static const char separators[] = ", \t";
+/* What inih skips at both ends of a line. */
+static const char blanks[] = " \t\n\v\f\r";
 
 void
 policy_init(struct policy *policy)
@@ -94,11 +96,28 @@ set_user(struct policy *p, const char *value, struct err *err)
 	return set_text(p->user, sizeof(p->user), value, err);
 }
 
+/*
+ * Names may hold more than this, which '?' stands for: what a slip of the pen
+ * leaves in a value ('=', quotes, a backslash) must not become a pattern that
+ * matches nothing or too much.
+ */
+static const char pattern_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    "0123456789._-+@*?[]!^" ", \t";
+
 static int
 set_interfaces(struct policy *p, const char *value, struct err *err)
 {
+	size_t good = strspn(value, pattern_chars);
+
+	if (value[good] != '\0')
+		return err_set(err, E_CONFIG, "'%.40s': begins with a character that no pattern "
+		    "has: letters, digits and ._-+@ with *?[]!^, separated by commas or blanks",
+		    value + good);
 	if (value[strspn(value, separators)] == '\0')
 		return err_set(err, E_CONFIG, "no pattern: '*' permits all");
+	if (p->has_interfaces)
+		return append_text(p->interfaces, sizeof(p->interfaces), value, err);
+	p->has_interfaces = true;
 	return set_text(p->interfaces, sizeof(p->interfaces), value, err);
 }
 
@@ -180,7 +199,7 @@ static const struct policy_key {
 	{ "key", KEY_ONCE, set_key },
 	{ "ca", KEY_ONCE, set_ca },
 	{ "user", KEY_ONCE, set_user },
-	{ "interfaces", KEY_ONCE, set_interfaces },
+	{ "interfaces", KEY_REPEATS, set_interfaces },
 	{ "promiscuous", KEY_ONCE, set_promiscuous },
 	{ "max-snaplen", KEY_ONCE, set_max_snaplen },
 	{ "mandatory-filter", KEY_ONCE, set_mandatory_filter },
@@ -221,47 +240,61 @@ struct reading {
 	FILE		*file;
 	struct policy	*policy;
 	unsigned	 line;
-	bool		 is_indented;	/* the line being parsed continues the last key */
 	unsigned	 seen;		/* bit i: keys[i] was set */
-	const struct policy_key *last;
 	unsigned	 bad_line;	/* first wrong line, 0 for none */
 	struct err	 err;
 };
 
 /*
- * inih's lines are cut at its buffer without a word, and the rest is taken
- * for a line of its own: a longer one is refused here.
+ * What inih would take otherwise than it is meant: the rest of a line that is
+ * longer than its buffer as a line of its own, a line with a blank in front
+ * as more of the value before, and what stands behind a section's name as
+ * nothing at all.
  */
+static int
+check_line(const char *line, bool is_whole, int max_len, struct err *err)
+{
+	size_t n_blanks = strspn(line, blanks);
+	const char *rest;
+
+	/* strchr() finds the NUL, too: nothing but blanks is fine. */
+	if (!is_whole)
+		return err_set(err, E_CONFIG, "line longer than %d characters: shorten it "
+		    "(interfaces may be given several times)", max_len);
+	if (n_blanks > 0 && strchr("#;", line[n_blanks]) == NULL)
+		return err_set(err, E_CONFIG, "begins with a blank, which would continue "
+		    "the line before: remove the blank");
+	rest = line[0] == '[' ? strchr(line, ']') : NULL;
+	if (rest != NULL && strchr("#;", rest[1 + strspn(rest + 1, blanks)]) == NULL)
+		return err_set(err, E_CONFIG, "behind a section's name: '%.40s': put it on "
+		    "a line of its own", rest + 1);
+	return E_OK;
+}
+
 static char *
 read_line(char *dst, int size, void *arg)
 {
 	struct reading *r = arg;
 	char *line = fgets(dst, size, r->file);
+	bool is_whole;
 
 	if (line == NULL)
 		return NULL;
 	r->line++;
-	r->is_indented = line[0] == ' ' || line[0] == '\t';
-	if (strchr(line, '\n') == NULL && !feof(r->file) && r->bad_line == 0) {
+	is_whole = strchr(line, '\n') != NULL || feof(r->file);
+	if (r->bad_line == 0 && check_line(line, is_whole, size - 2, &r->err) != E_OK)
 		r->bad_line = r->line;
-		err_set(&r->err, E_CONFIG, "line longer than %d characters: "
-		    "continue it on an indented line", size - 2);
-	}
 	return line;
 }
 
-/* The further lines of a value are indented; only texts have any. */
-static int
-continue_value(struct policy *p, const struct policy_key *key, const char *value,
-    struct err *err)
+/* '#' begins a comment only at the start of a line. */
+static bool
+holds_comment(const char *value)
 {
-	if (key->set == set_mandatory_filter)
-		return append_text(p->mandatory_filter, sizeof(p->mandatory_filter), value,
-		    err);
-	if (key->set == set_interfaces)
-		return append_text(p->interfaces, sizeof(p->interfaces), value, err);
-	return err_set(err, E_CONFIG, "%s: cannot go on over several lines: "
-	    "remove the space in front", key->name);
+	for (const char *at = strchr(value, '#'); at != NULL; at = strchr(at + 1, '#'))
+		if (at == value || strchr(blanks, at[-1]) != NULL)
+			return true;
+	return false;
 }
 
 static int
@@ -276,13 +309,15 @@ take_pair(struct reading *r, const char *section, const char *name, const char *
 		    section);
 	if (key == NULL)
 		return err_set(err, E_CONFIG, "unknown key '%s'", name);
-	if (r->is_indented && r->last == key)
-		return continue_value(r->policy, key, value, err);
+	if (holds_comment(value))
+		return err_set(err, E_CONFIG, "%s: '#' behind a value: comments stand on lines "
+		    "of their own", name);
 	bit = 1U << (key - keys);
 	if ((r->seen & bit) != 0 && key->repeats == KEY_ONCE)
 		return err_set(err, E_CONFIG, "%s: given twice", name);
 	r->seen |= bit;
-	r->last = key;
+	if (key->set == set_mandatory_filter)
+		r->policy->mandatory_line = r->line;
 	return policy_set(r->policy, name, value, err);
 }
 

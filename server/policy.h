@@ -33,8 +33,10 @@ struct policy {
 	char		 key[PRIV_PATH_LEN];
 	char		 ca[PRIV_PATH_LEN];
 	char		 user[POLICY_USER_LEN];		/* "": the default */
-	char		 interfaces[POLICY_PATTERNS_LEN];	/* separated by commas, spaces */
+	bool		 has_interfaces;	/* false: interfaces is the default */
+	char		 interfaces[POLICY_PATTERNS_LEN];	/* separated by commas, blanks */
 	char		 mandatory_filter[POLICY_FILTER_LEN];	/* "": none */
+	unsigned	 mandatory_line;	/* of file; for messages */
 	bool		 promiscuous;
 	uint32_t	 max_snaplen;
 	uint32_t	 max_captures;
@@ -60,7 +62,8 @@ int policy_load(struct policy *policy, const char *path, struct err *err) MUST_C
 bool policy_file_exists(const char *path);
 
 /*
- * Set one key to a value written as in the file; "listen" adds.
+ * Set one key to a value written as in the file; "listen" adds, and so does
+ * "interfaces" from the second time on.
  * E_CONFIG  unknown key, or a value that is not understood
  */
 int policy_set(struct policy *policy, const char *key, const char *value,

@@ -8,7 +8,7 @@
 
 /* A layout that the compiler pads would carry stale memory across. */
 _Static_assert(sizeof(struct priv_hdr) == 16, "priv_hdr has padding");
-_Static_assert(sizeof(struct priv_setup_config) == 64 + PRIV_LOG_SPEC_LEN, "padding");
+_Static_assert(sizeof(struct priv_setup_config) == 72 + PRIV_LOG_SPEC_LEN, "padding");
 _Static_assert(sizeof(struct priv_interface) == 48, "padding");
 _Static_assert(sizeof(struct priv_list_reply) ==
     32 + PRIV_LIST_COUNT * 48 + PRIV_TEXT_LEN, "padding");
@@ -99,8 +99,10 @@ check_config(const struct priv_setup_config *m)
 {
 	if (m->sandbox > PRIV_SANDBOX_OFF)
 		return "sandbox";
-	if (m->promiscuous > 1 || m->has_config > 1)
+	if (m->promiscuous > 1 || m->has_config > 1 || m->has_mandatory > 1)
 		return "flag";
+	if (m->reserved != 0)
+		return "reserved";
 	if (m->max_snaplen < 1 || m->max_snaplen > PRIV_MAX_SNAPLEN)
 		return "max_snaplen";
 	return is_text(m->log_spec, sizeof(m->log_spec)) ? NULL : "log_spec";

@@ -93,6 +93,8 @@ struct priv_setup_config {
 	uint32_t	 sandbox;	/* enum priv_sandbox */
 	uint32_t	 promiscuous;	/* 0: refused for every capture */
 	uint32_t	 has_config;	/* 1: a configuration file restricts captures */
+	uint32_t	 has_mandatory;	/* 1: packets pass a filter of the administrator, too */
+	uint32_t	 reserved;	/* 0 */
 	char		 log_spec[PRIV_LOG_SPEC_LEN];	/* for log_set(); may be "" */
 };
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,31 @@ an_address_in_use_is_named_and_untouched(void **state)
 	close(fd);
 }
 
+static void
+an_address_of_another_host_is_found_and_a_port_in_use_is_not(void **state)
+{
+	struct listen_address a, port = { .len = 0 };
+	struct err err;
+	int fd;
+
+	(void)state;
+	/* For documentation: no host has it. */
+	assert_int_equal(listen_address_parse("192.0.2.1:9443", &a, &err), E_OK);
+	assert_int_equal(listen_check(&a, &err), E_SYS);
+	assert_int_equal(err.sys, EADDRNOTAVAIL);
+	assert_non_null(strstr(err.what, "192.0.2.1:9443"));
+	assert_non_null(strstr(err.what, "not an address of this host"));
+
+	assert_int_equal(listen_address_parse("127.0.0.1:0", &a, &err), E_OK);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, &a.sa, a.len), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	port.len = sizeof(port.in6);
+	assert_int_equal(getsockname(fd, &port.sa, &port.len), 0);
+	assert_int_equal(listen_check(&port, &err), E_OK);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -109,6 +135,7 @@ main(void)
 		cmocka_unit_test(what_is_no_address_is_refused),
 		cmocka_unit_test(a_bound_address_has_its_real_port_and_the_socket_cannot_leak),
 		cmocka_unit_test(an_address_in_use_is_named_and_untouched),
+		cmocka_unit_test(an_address_of_another_host_is_found_and_a_port_in_use_is_not),
 	};
 
 	return cmocka_run_group_tests_name("server/listen_open", tests, NULL, NULL);

@@ -149,7 +149,7 @@ patterns_match_whole_names(void **state)
 	static const struct { const char *patterns, *name; bool permits; } cases[] = {
 		{ "eth0", "eth0", true }, { "eth0", "eth01", false }, { "eth0", "beth0", false },
 		{ "eth*", "eth01", true }, { "eth?", "eth01", false }, { "eth[0-3]", "eth2", true },
-		{ "lo, eth1", "eth1", true }, { "lo,eth1", "lo", true }, { "lo eth1", "eth1", true },
+		{ "lo, eth1", "eth1", true }, { "lo\teth1", "eth1", true }, { "lo,eth1", "lo", true }, { "lo eth1", "eth1", true },
 		{ "lo, eth1", "eth0", false }, { "*.100", "eth0.100", true }, { "*", "", true },
 		{ "eth0", "ETH0", false },
 	};
@@ -164,16 +164,93 @@ patterns_match_whole_names(void **state)
 }
 
 static void
-a_long_filter_continues_on_indented_lines(void **state)
+interfaces_given_several_times_add_up(void **state)
 {
 	struct policy p;
 
 	(void)state;
-	assert_loads("mandatory-filter = not port 22\n  and not\n\tport 23\n"
-	    "interfaces = lo\n  eth0\n", &p);
-	assert_string_equal(p.mandatory_filter, "not port 22 and not port 23");
+	assert_loads("interfaces = lo\nmark = 1\ninterfaces = eth0,eth1\n", &p);
 	assert_true(policy_permits(&p, "lo"));
 	assert_true(policy_permits(&p, "eth0"));
+	assert_true(policy_permits(&p, "eth1"));
+	assert_false(policy_permits(&p, "eth2"));
+	/* What the default permits is gone with the first line, not with the second. */
+	assert_loads("interfaces = *\ninterfaces = lo\n", &p);
+	assert_true(policy_permits(&p, "eth2"));
+}
+
+static void
+more_interfaces_than_fit_are_refused(void **state)
+{
+	char text[8192] = "";
+
+	(void)state;
+	for (int i = 0; i < 8; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text),
+		    "interfaces = %0150d\n", i);
+	assert_refused(text, 7, "longer than");
+}
+
+/* A whole block from a manual, with its indentation, swallowed the second key. */
+static void
+an_indented_line_is_refused(void **state)
+{
+	(void)state;
+	assert_refused("interfaces = lo\n    mandatory-filter = not port 22\n", 2, "blank");
+	assert_refused("    interfaces = lo\n    max-snaplen = 128\n", 1, "blank");
+	assert_refused("mandatory-filter = not port 22\n\tand not port 23\n", 2, "blank");
+	assert_refused("promiscuous = yes\n  no\n", 2, "blank");
+	assert_refused("promiscuous = yes\n\f[capagent]\n", 2, "blank");
+}
+
+static void
+indented_comments_and_blank_lines_are_harmless(void **state)
+{
+	struct policy p;
+
+	(void)state;
+	assert_loads("  \t\n  # one\r\ninterfaces = lo\r\n  \n\t; two\n[capagent] ; three\n"
+	    "max-snaplen = 9 ; four\n  ", &p);
+	assert_false(policy_permits(&p, "eth0"));
+	assert_int_equal(p.max_snaplen, 9);
+}
+
+static void
+a_pattern_that_matches_no_name_is_refused(void **state)
+{
+	static const char *const values[] = {
+		"lo mandatory-filter = not port 22", "\"eth0\"", "eth0:1", "eth0/eth1", "eth\\*",
+		"(eth0)", "eth0\xc2\xa0" "eth1", "eth0\001",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		struct policy p;
+
+		policy_init(&p);
+		assert_int_equal(policy_set(&p, "interfaces", values[i], NULL), E_CONFIG);
+		assert_string_equal(p.interfaces, "*");
+	}
+	assert_refused("interfaces = lo, a=b\n", 1, "'=b'");
+}
+
+static void
+nothing_hides_behind_a_value_or_a_section(void **state)
+{
+	(void)state;
+	assert_refused("max-snaplen = 128 # short\n", 1, "lines of their own");
+	assert_refused("user = # nobody\n", 1, "lines of their own");
+	assert_refused("[capagent] interfaces = lo\n", 1, "line of its own");
+}
+
+static void
+the_line_of_the_mandatory_filter_is_kept(void **state)
+{
+	struct policy p;
+
+	(void)state;
+	assert_loads("\n# two\nmandatory-filter = not port 22\nmark = 1\n", &p);
+	assert_int_equal(p.mandatory_line, 3);
 }
 
 static void
@@ -186,7 +263,7 @@ what_is_not_understood_names_file_and_line(void **state)
 	assert_refused("[other]\ninterfaces = lo\n", 2, "unknown section 'other'");
 	assert_refused("interfaces\n", 1, "key = value");
 	assert_refused("interfaces = lo\n[capagent\n", 2, "key = value");
-	assert_refused("interfaces = lo\ninterfaces = eth0\n", 2, "given twice");
+	assert_refused("mandatory-filter = ip\nmandatory-filter = ip6\n", 2, "given twice");
 	assert_refused("interfaces = ,\n", 1, "no pattern");
 	assert_refused("user =\n", 1, "no value");
 	assert_refused("listen = nowhere\n", 1, "nowhere");
@@ -207,7 +284,6 @@ what_is_not_understood_names_file_and_line(void **state)
 	assert_refused("namespaces = all\n", 1, "namespaces");
 	assert_refused("mark = 0\n", 1, "mark");
 	assert_refused("mark = 4294967296\n", 1, "mark");
-	assert_refused("promiscuous = yes\n  no\n", 2, "several lines");
 	memset(long_line + strlen(long_line), 'x', 300);
 	assert_refused(long_line, 2, "longer than");
 }
@@ -324,7 +400,13 @@ main(void)
 		cmocka_unit_test(keys_before_any_section_count),
 		cmocka_unit_test(an_empty_file_restricts_nothing),
 		cmocka_unit_test(patterns_match_whole_names),
-		cmocka_unit_test(a_long_filter_continues_on_indented_lines),
+		cmocka_unit_test(interfaces_given_several_times_add_up),
+		cmocka_unit_test(more_interfaces_than_fit_are_refused),
+		cmocka_unit_test(an_indented_line_is_refused),
+		cmocka_unit_test(indented_comments_and_blank_lines_are_harmless),
+		cmocka_unit_test(a_pattern_that_matches_no_name_is_refused),
+		cmocka_unit_test(nothing_hides_behind_a_value_or_a_section),
+		cmocka_unit_test(the_line_of_the_mandatory_filter_is_kept),
 		cmocka_unit_test(what_is_not_understood_names_file_and_line),
 		cmocka_unit_test(the_first_wrong_line_is_the_one_that_is_named),
 		cmocka_unit_test(a_cut_line_cannot_hide_a_restriction),

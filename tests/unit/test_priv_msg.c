@@ -162,6 +162,12 @@ other_requests_with_a_number_out_of_range_are_refused(void **state)
 	make(PRIV_SETUP_CONFIG);
 	msg.config.sandbox = 3;
 	assert_field_refused("sandbox");
+	make(PRIV_SETUP_CONFIG);
+	msg.config.has_mandatory = 2;
+	assert_field_refused("flag");
+	make(PRIV_SETUP_CONFIG);
+	msg.config.reserved = 1;
+	assert_field_refused("reserved");
 	make(PRIV_FAILED);
 	msg.result.code = 1;
 	assert_field_refused("code");
