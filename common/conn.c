@@ -1,8 +1,6 @@
-#include "common/conn.h"
+#include "common/conn_int.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,82 +11,12 @@
 
 #include "common/clock.h"
 
-enum {
-	COPY_CHUNK = 16 << 10,		/* one TLS record */
-	WRITES_PER_TURN = 64,		/* 1 MiB, then others get their turn */
-	KEEPALIVE_IDLE_S = 5,
-	KEEPALIVE_INTERVAL_S = 5,
-	KEEPALIVE_COUNT = 3,
-	USER_TIMEOUT_MS = 20000,	/* as long as the keepalives take in all */
-	LINGER_MS = 1000,		/* for the peer to read our last words */
-};
+enum { LINGER_MS = 1000 };	/* for the peer to read our last words */
 
-enum conn_state {
-	CONN_CONNECTING, CONN_HANDSHAKE, CONN_OPEN,
-	CONN_FINISHING,			/* conn_finish(): the queue goes out */
-	CONN_LINGER,			/* nothing more to say: wait for EOF */
-	CONN_DEAD,
-};
-
-struct segment {
-	struct segment	*next;
-	const uint8_t	*data;
-	size_t		 len, sent;
-	void	       (*done)(void *arg);
-	void		*arg;
-	size_t		 room;		/* of own[], 0 for a reference */
-	uint8_t		 own[];
-};
-
-struct conn {
-	struct loop	*loop;
-	struct loop_io	*io;
-	struct loop_timer *linger;
-	struct loop_timer *again;		/* asks for buffered data once more */
-	int		 fd;
-	SSL		*ssl;
-	enum conn_state	 state;
-	conn_fn		 fn;
-	void		*arg;
-	struct segment	*first, **end, *last;
-	size_t		 queued, low_water;
-	bool		 is_paused;
-	bool		 read_wants_write;	/* TLS key update */
-	bool		 is_read_dry;		/* SSL_read needs more of the socket */
-	bool		 error_pending;		/* found while sending */
-	bool		 in_callback, is_freed;
-	enum conn_event	 after_linger;
-	struct err	 err;
-};
-
-static void on_io(unsigned events, void *arg);
-
-static void
-segment_free(struct segment *seg)
+void
+conn_destroy(struct conn *c)
 {
-	if (seg->done != NULL)
-		seg->done(seg->arg);
-	free(seg);
-}
-
-static void
-drop_queue(struct conn *c)
-{
-	while (c->first != NULL) {
-		struct segment *seg = c->first;
-
-		c->first = seg->next;
-		segment_free(seg);
-	}
-	c->end = &c->first;
-	c->last = NULL;
-	c->queued = 0;
-}
-
-static void
-destroy(struct conn *c)
-{
-	drop_queue(c);
+	conn_drop_queue(c);
 	loop_io_free(c->io);
 	loop_timer_free(c->linger);
 	loop_timer_free(c->again);
@@ -125,13 +53,13 @@ conn_free(struct conn *c)
 		c->linger = NULL;
 		loop_timer_free(c->again);
 		c->again = NULL;
-		drop_queue(c);
+		conn_drop_queue(c);
 		if (c->fd >= 0)
 			close(c->fd);
 		c->fd = -1;
 		return;
 	}
-	destroy(c);
+	conn_destroy(c);
 }
 
 /* Report; false when the callback freed c, which is then gone. */
@@ -146,12 +74,12 @@ emit(struct conn *c, enum conn_event event)
 	if (!c->is_freed)
 		return true;
 	if (!c->in_callback)
-		destroy(c);
+		conn_destroy(c);
 	return false;
 }
 
-static void
-watch(struct conn *c)
+void
+conn_watch(struct conn *c)
 {
 	unsigned events = 0;
 
@@ -185,8 +113,8 @@ static void
 die(struct conn *c)
 {
 	c->state = CONN_DEAD;
-	watch(c);
-	drop_queue(c);
+	conn_watch(c);
+	conn_drop_queue(c);
 	(void)emit(c, c->err.code == E_EOF ? CONN_EV_CLOSED : CONN_EV_ERROR);
 }
 
@@ -196,7 +124,7 @@ linger_over(void *arg)
 	struct conn *c = arg;
 
 	c->state = CONN_DEAD;
-	watch(c);
+	conn_watch(c);
 	(void)emit(c, c->after_linger);
 }
 
@@ -208,7 +136,7 @@ static void
 start_linger(struct conn *c, enum conn_event then)
 {
 	c->after_linger = then;
-	drop_queue(c);
+	conn_drop_queue(c);
 	shutdown(c->fd, SHUT_WR);
 	c->state = CONN_LINGER;
 	c->linger = loop_timer_new(c->loop, linger_over, c);
@@ -217,7 +145,7 @@ start_linger(struct conn *c, enum conn_event then)
 		return;
 	}
 	loop_timer_set(c->linger, (int64_t)LINGER_MS * NS_PER_MS);
-	watch(c);
+	conn_watch(c);
 }
 
 static void
@@ -249,16 +177,16 @@ continue_handshake(struct conn *c)
 			return;
 		}
 		c->state = CONN_OPEN;
-		watch(c);
+		conn_watch(c);
 		if (!emit(c, CONN_EV_SECURED))
 			return;
 		if (c->state == CONN_OPEN && !c->is_paused && SSL_has_pending(c->ssl))
-			on_io(LOOP_READ, c);
+			conn_on_io(LOOP_READ, c);
 		return;
 	}
 	ssl_error = SSL_get_error(c->ssl, rc);
 	if (ssl_error == SSL_ERROR_WANT_READ || ssl_error == SSL_ERROR_WANT_WRITE) {
-		watch(c);
+		conn_watch(c);
 		return;
 	}
 	tls_error(c->ssl, ssl_error, sys, &c->err);
@@ -289,67 +217,6 @@ continue_connect(struct conn *c)
 	continue_handshake(c);
 }
 
-/* The connection broke while sending: the peer's alert says why, if any. */
-static void
-read_last_words(struct conn *c)
-{
-	uint8_t waste[1024];
-	struct err read_err;
-	int rc, sys;
-
-	for (int i = 0; i < 64; i++) {
-		ERR_clear_error();
-		errno = 0;
-		rc = SSL_read(c->ssl, waste, sizeof(waste));
-		sys = errno;
-		if (rc > 0)
-			continue;
-		if (tls_error(c->ssl, SSL_get_error(c->ssl, rc), sys,
-		    &read_err) == E_TLS)
-			c->err = read_err;
-		break;
-	}
-}
-
-/* Write what the socket takes.  An error is kept for the loop to report. */
-static void
-write_some(struct conn *c)
-{
-	for (int turn = 0; turn < WRITES_PER_TURN && c->first != NULL; turn++) {
-		struct segment *seg = c->first;
-		size_t left = seg->len - seg->sent;
-		int rc, ssl_error, sys;
-
-		ERR_clear_error();
-		errno = 0;
-		/* OpenSSL does not say what writing nothing means. */
-		rc = left == 0 ? 0 : SSL_write(c->ssl, seg->data + seg->sent,
-		    left > INT32_MAX ? INT32_MAX : (int)left);
-		sys = errno;
-		if (rc <= 0 && left > 0) {
-			ssl_error = SSL_get_error(c->ssl, rc);
-			if (ssl_error == SSL_ERROR_WANT_WRITE ||
-			    ssl_error == SSL_ERROR_WANT_READ)
-				return;
-			tls_error(c->ssl, ssl_error, sys, &c->err);
-			if (c->err.code == E_PEERGONE)
-				read_last_words(c);
-			c->error_pending = true;
-			return;
-		}
-		seg->sent += (size_t)rc;
-		c->queued -= (size_t)rc;
-		if (seg->sent == seg->len) {
-			c->first = seg->next;
-			if (c->first == NULL) {
-				c->end = &c->first;
-				c->last = NULL;
-			}
-			segment_free(seg);
-		}
-	}
-}
-
 /* All is sent: our TLS close too, when the socket has room for it. */
 static void
 finish_writing(struct conn *c)
@@ -362,7 +229,7 @@ finish_writing(struct conn *c)
 	is_full = rc < 0 && SSL_get_error(c->ssl, rc) == SSL_ERROR_WANT_WRITE;
 	ERR_clear_error();
 	if (is_full)
-		watch(c);
+		conn_watch(c);
 	else
 		start_linger(c, CONN_EV_SENT);
 }
@@ -375,7 +242,7 @@ continue_writing(struct conn *c)
 
 	/* Another try would put its own failure in the place of the cause. */
 	if (!c->error_pending)
-		write_some(c);
+		conn_write_some(c);
 	if (c->error_pending) {
 		c->error_pending = false;
 		die(c);
@@ -385,7 +252,7 @@ continue_writing(struct conn *c)
 		finish_writing(c);
 		return false;
 	}
-	watch(c);
+	conn_watch(c);
 	if (before > c->low_water && c->queued <= c->low_water &&
 	    c->state == CONN_OPEN)
 		return emit(c, CONN_EV_LOW_WATER);
@@ -400,13 +267,13 @@ holds_data(const struct conn *c)
 	    SSL_has_pending(c->ssl);
 }
 
-static void
-on_again(void *arg)
+void
+conn_on_again(void *arg)
 {
 	struct conn *c = arg;
 
 	if (holds_data(c))
-		on_io(LOOP_READ, c);
+		conn_on_io(LOOP_READ, c);
 }
 
 /* What OpenSSL holds makes no socket readable: ask again ourselves. */
@@ -417,8 +284,8 @@ ask_again(struct conn *c)
 		loop_timer_set(c->again, 0);
 }
 
-static void
-on_io(unsigned events, void *arg)
+void
+conn_on_io(unsigned events, void *arg)
 {
 	struct conn *c = arg;
 
@@ -458,93 +325,6 @@ on_io(unsigned events, void *arg)
 	}
 }
 
-static void
-set_tcp_options(int fd)
-{
-	const struct { int level, name, value; } options[] = {
-		{ IPPROTO_TCP, TCP_NODELAY, 1 },
-		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
-		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S },
-		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S },
-		{ IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT },
-		{ IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS },
-	};
-
-	/* Each is an improvement, none a condition. */
-	for (size_t i = 0; i < ARRAY_LEN(options); i++)
-		(void)setsockopt(fd, options[i].level, options[i].name,
-		    &options[i].value, sizeof(int));
-}
-
-/* Takes fd, also on failure. */
-static struct conn *
-create(struct loop *loop, struct tls *tls, int fd, const char *server_name,
-    conn_fn fn, void *arg, struct err *err)
-{
-	struct conn *c = calloc(1, sizeof(*c));
-
-	if (c == NULL) {
-		close(fd);
-		goto out;
-	}
-	*c = (struct conn){ .loop = loop, .fd = fd, .fn = fn, .arg = arg };
-	c->end = &c->first;
-	set_tcp_options(fd);
-	c->io = loop_io_new(loop, fd, on_io, c);
-	c->again = loop_timer_new(loop, on_again, c);
-	if (c->io == NULL || c->again == NULL)
-		goto out;
-	c->ssl = tls_session_new(tls, server_name, err);
-	if (c->ssl == NULL || SSL_set_fd(c->ssl, fd) != 1)
-		goto out;
-	return c;
-out:
-	err_set(err, E_NOMEM, "connection: create: out of memory");
-	if (c != NULL)
-		destroy(c);
-	return NULL;
-}
-
-struct conn *
-conn_accept(struct loop *loop, struct tls *tls, int fd, conn_fn fn, void *arg,
-    struct err *err)
-{
-	struct conn *c = create(loop, tls, fd, NULL, fn, arg, err);
-
-	if (c == NULL)
-		return NULL;
-	c->state = CONN_HANDSHAKE;
-	watch(c);
-	return c;
-}
-
-struct conn *
-conn_connect(struct loop *loop, struct tls *tls, const struct sockaddr *addr,
-    socklen_t addr_len, const char *server_name, conn_fn fn, void *arg,
-    struct err *err)
-{
-	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct conn *c;
-
-	if (fd < 0) {
-		err_sys(err, "connection: socket");
-		return NULL;
-	}
-	c = create(loop, tls, fd, server_name, fn, arg, err);
-	if (c == NULL)
-		return NULL;
-	c->state = CONN_CONNECTING;
-	if (connect(fd, addr, addr_len) < 0 && errno != EINPROGRESS) {
-		err_sys(err, "connect");
-		if (err != NULL)
-			err->code = E_UNREACHABLE;
-		destroy(c);
-		return NULL;
-	}
-	watch(c);
-	return c;
-}
-
 int64_t
 conn_read(struct conn *c, void *buf, size_t len)
 {
@@ -566,12 +346,12 @@ conn_read(struct conn *c, void *buf, size_t len)
 	}
 	if (ssl_error == SSL_ERROR_WANT_WRITE) {
 		c->read_wants_write = true;
-		watch(c);
+		conn_watch(c);
 		return E_AGAIN;
 	}
 	tls_error(c->ssl, ssl_error, sys, &c->err);
 	c->error_pending = true;
-	watch(c);		/* it is reported even if nobody reads again */
+	conn_watch(c);		/* it is reported even if nobody reads again */
 	return c->err.code;
 }
 
@@ -579,97 +359,15 @@ void
 conn_pause(struct conn *c)
 {
 	c->is_paused = true;
-	watch(c);
+	conn_watch(c);
 }
 
 void
 conn_resume(struct conn *c)
 {
 	c->is_paused = false;
-	watch(c);
+	conn_watch(c);
 	ask_again(c);
-}
-
-static void
-enqueue(struct conn *c, struct segment *seg)
-{
-	*c->end = seg;
-	c->end = &seg->next;
-	c->last = seg;
-	c->queued += seg->len;
-}
-
-/* What is sent while nothing waits goes out without a turn of the loop. */
-static void
-start_writing(struct conn *c, bool was_empty)
-{
-	if (was_empty && c->state == CONN_OPEN && !c->error_pending)
-		write_some(c);
-	watch(c);
-}
-
-static bool
-can_send(const struct conn *c)
-{
-	return c->state == CONN_OPEN && !c->error_pending;
-}
-
-int
-conn_send(struct conn *c, const void *data, size_t len)
-{
-	bool was_empty = c->first == NULL;
-	struct segment *seg = c->last;
-	size_t room;
-
-	if (!can_send(c))
-		return c->err.code != E_OK ? c->err.code : E_STATE;
-	/* Joined to what waits, so that many small messages make one record. */
-	if (seg != NULL && seg->room - seg->len >= len && seg->room > 0 &&
-	    seg->sent == 0) {
-		memcpy(seg->own + seg->len, data, len);
-		seg->len += len;
-		c->queued += len;
-		return E_OK;
-	}
-	room = len < COPY_CHUNK && !was_empty ? COPY_CHUNK : len;
-	seg = malloc(sizeof(*seg) + room);
-	if (seg == NULL)
-		return E_NOMEM;
-	*seg = (struct segment){ .data = seg->own, .len = len, .room = room };
-	memcpy(seg->own, data, len);
-	enqueue(c, seg);
-	start_writing(c, was_empty);
-	return E_OK;
-}
-
-int
-conn_send_ref(struct conn *c, const void *data, size_t len,
-    void (*done)(void *arg), void *arg)
-{
-	bool was_empty = c->first == NULL;
-	struct segment *seg;
-
-	if (!can_send(c))
-		return c->err.code != E_OK ? c->err.code : E_STATE;
-	seg = malloc(sizeof(*seg));
-	if (seg == NULL)
-		return E_NOMEM;
-	*seg = (struct segment){ .data = data, .len = len, .done = done, .arg = arg };
-	enqueue(c, seg);
-	start_writing(c, was_empty);
-	return E_OK;
-}
-
-size_t
-conn_queued(const struct conn *c)
-{
-	return c->queued;
-}
-
-void
-conn_set_low_water(struct conn *c, size_t low)
-{
-	c->low_water = low;
 }
 
 void
@@ -678,7 +376,7 @@ conn_finish(struct conn *c)
 	if (c->state != CONN_OPEN)
 		return;
 	c->state = CONN_FINISHING;
-	watch(c);
+	conn_watch(c);
 }
 
 void
@@ -698,11 +396,11 @@ conn_attach(struct conn *c, struct loop *loop, conn_fn fn, void *arg,
 	c->loop = loop;
 	c->fn = fn;
 	c->arg = arg;
-	c->io = loop_io_new(loop, c->fd, on_io, c);
-	c->again = loop_timer_new(loop, on_again, c);
+	c->io = loop_io_new(loop, c->fd, conn_on_io, c);
+	c->again = loop_timer_new(loop, conn_on_again, c);
 	if (c->io == NULL || c->again == NULL)
 		return err_set(err, E_NOMEM, "connection: attach: out of memory");
-	watch(c);
+	conn_watch(c);
 	ask_again(c);
 	return E_OK;
 }
