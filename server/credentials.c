@@ -15,13 +15,12 @@ static int
 missing(enum credential kind, const char *path, struct err *err)
 {
 	if (kind == CREDENTIAL_CA)
-		return err_set(err, E_CONFIG, "%s '%s': open: no such file: copy ca.pem here "
-		    "from the CA's machine (there, 'capcert --dir DIR init' makes a new CA)",
-		    what[kind], path);
-	return err_set(err, E_CONFIG, "%s '%s': open: no such file: "
-	    "'capcert --dir DIR agent NAME --san DNS:NAME' on the CA's machine makes "
-	    "DIR/NAME.%s: copy that here", what[kind], path,
-	    kind == CREDENTIAL_CERT ? "pem" : "key");
+		return err_set(err, E_CONFIG, "%s '%s': open: no such file: copy DIR/ca.pem "
+		    "from the CA's machine to %s (there, 'capcert --dir DIR init' makes a "
+		    "new CA)", what[kind], path, path);
+	return err_set(err, E_CONFIG, "%s '%s': open: no such file: on the CA's machine run "
+	    "'capcert --dir DIR agent NAME --san HOSTNAME', then copy DIR/NAME.%s to %s",
+	    what[kind], path, kind == CREDENTIAL_CERT ? "pem" : "key", path);
 }
 
 static int

@@ -99,13 +99,13 @@ a_missing_file_says_what_makes_it_and_where(void **state)
 	(void)state;
 	folder_init(&f);
 	unlink(f.policy.ca);
-	REFUSED(&f, f.policy.ca, "copy ca.pem", "the CA's machine", "capcert --dir DIR init");
+	REFUSED(&f, f.policy.ca, "copy DIR/ca.pem", "the CA's machine", "capcert --dir DIR init");
 	unlink(f.policy.key);
 	REFUSED(&f, f.policy.key, "capcert --dir DIR agent NAME", "the CA's machine",
-	    "DIR/NAME.key");
+	    "copy DIR/NAME.key to /tmp/");
 	unlink(f.policy.cert);
 	REFUSED(&f, f.policy.cert, "capcert --dir DIR agent NAME", "the CA's machine",
-	    "DIR/NAME.pem");
+	    "copy DIR/NAME.pem to /tmp/");
 	folder_fini(&f);
 }
 
