@@ -65,6 +65,8 @@ apply_policy(struct session *s)
 		session_plan_note(s, "the agent's configuration allows no promiscuous mode");
 		start->no_promiscuous = true;
 	}
+	if (cfg->has_mandatory)
+		session_plan_note(s, "the agent adds its own mandatory filter");
 }
 
 int
