@@ -10,6 +10,7 @@ enum {
 	INTERRUPTED_LIMIT_MS = 500,	/* the same, for somebody who waits */
 	/* timeout(1) signals its child and then the group it is in. */
 	SAME_SIGNAL_NS = 300 * NS_PER_MS,
+	STUCK_S = 10,			/* an output that takes nothing, after the end */
 };
 
 void
@@ -164,6 +165,33 @@ on_flush_signal(void *arg)
 		outfile_flush(c->out);
 }
 
+/* The end was asked for, but whoever reads the output does not. */
+static bool
+is_stuck(struct collect *c)
+{
+	uint64_t written = outfile_written(c->out);
+	struct mono_ns now = clock_mono();
+
+	if (!c->stop_asked || written != c->seen_written) {
+		c->seen_written = written;
+		c->moved = now;
+	}
+	return !collect_is_flushed(c) &&
+	    mono_diff_ns(now, c->moved) > (int64_t)STUCK_S * NS_PER_S;
+}
+
+static void
+give_up(struct collect *c)
+{
+	struct err err;
+
+	err_set(&err, E_OUTPUT, "output: it took nothing for %d s after the end: "
+	    "given up", STUCK_S);
+	collect_fail(c, &err);
+	c->output_dead = true;
+	collect_finish(c);
+}
+
 static void
 on_progress(void *arg)
 {
@@ -172,6 +200,10 @@ on_progress(void *arg)
 	struct ui_summary s;
 
 	collect_report_gaps(c);
+	if (is_stuck(c)) {
+		give_up(c);
+		return;
+	}
 	ledger_summary(&c->ledger, &s);
 	p.lost = ui_summary_lost(&s);
 	ui_text_progress(&c->ui, &p);
@@ -228,10 +260,9 @@ prepare(struct collect *c, struct tls *tls, struct err *err)
 	c->limit_timer = loop_timer_new(c->loop, limit_reached, c);
 	if (c->progress_timer == NULL || c->limit_timer == NULL)
 		return err_set(err, E_NOMEM, "capture: create: out of memory");
-	if (watch_signals(c, err) != E_OK)
-		return err->code;
+	/* Looks the name up, which may take a while: signals still end us. */
 	c->sensor = sensor_new(c->loop, &cfg, err);
-	return c->sensor == NULL ? err->code : E_OK;
+	return c->sensor == NULL ? err->code : watch_signals(c, err);
 }
 
 /* What was given to the output and is not in it is not captured. */
@@ -262,8 +293,8 @@ close_output(struct collect *c)
 		c->ops->free(c->sink);
 	}
 	if (c->out != NULL && outfile_close(c->out,
-	    c->status == EXIT_INTERRUPTED ? INTERRUPTED_LIMIT_MS :
-	    OUTPUT_LIMIT_MS, &err) != E_OK &&
+	    c->status == EXIT_INTERRUPTED || c->output_dead ?
+	    INTERRUPTED_LIMIT_MS : OUTPUT_LIMIT_MS, &err) != E_OK &&
 	    !c->reader_gone && c->status == EXIT_COMPLETE)
 		collect_fail(c, &err);
 }

@@ -48,6 +48,8 @@ struct collect {
 	uint64_t	 head_blocks;	/* of the output before the first packet */
 	bool		 is_signalled;
 	struct mono_ns	 stop_time;	/* of the first signal */
+	uint64_t	 seen_written;	/* by the output, at the last look */
+	struct mono_ns	 moved;		/* when that was last more than before */
 	bool		 stop_asked;	/* by the user, a count or the reader */
 	char		 os[PROTO_MAX_NAME + 1];
 	struct wall_ns	 start;		/* of the capture */

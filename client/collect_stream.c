@@ -352,6 +352,16 @@ on_stats(const struct msg_stats *stats, void *arg)
 }
 
 static void
+on_note(const char *text, void *arg)
+{
+	struct collect *c = arg;
+	char line[ADDRESS_HOST_LEN + PROTO_MAX_TEXT + 64];
+
+	snprintf(line, sizeof(line), "%s: %s", sensor_name(c->sensor), text);
+	collect_report(c, line);
+}
+
+static void
 on_ended(const struct msg_ended *ended, void *arg)
 {
 	struct collect *c = arg;
@@ -380,6 +390,9 @@ on_failed(const struct err *err, void *arg)
 	if (err->code == E_FILTER && c->programs->missing.code != E_OK)
 		collect_report(c, c->programs->missing.what);
 	collect_report(c, err->what);
+	if (had_started)
+		collect_report(c, "what the sensor captured after that is missing, "
+		    "and not counted");
 	collect_set_status(c, had_started ? EXIT_CONNECTION : exit_status_of(err->code));
 	if (had_started)
 		collect_flush(c);
@@ -393,6 +406,7 @@ const struct sensor_events collect_sensor_events = {
 	.batch = on_batch,
 	.gap = on_gap,
 	.stats = on_stats,
+	.note = on_note,
 	.ended = on_ended,
 	.failed = on_failed,
 };

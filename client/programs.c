@@ -36,6 +36,9 @@ compile_all(struct programs *p, const char *text, struct bpf_prog *prog,
 			rc = add(p, link_types[i], prog);
 		if (rc == E_NOMEM)
 			return err_set(err, rc, "filter: compile: out of memory");
+		/* Too long for any kernel: a filter that cannot be used. */
+		if (rc == E_TOOBIG)
+			err->code = E_FILTER;
 		if (rc != E_OK && first.code == E_OK)
 			first = *err;
 		/* What Ethernet cannot hold in 4096 instructions no other can. */

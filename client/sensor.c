@@ -45,6 +45,7 @@ struct sensor {
 	struct loop_timer *start;
 	enum sensor_state state;
 	struct mono_ns	 heard;			/* when something last came */
+	struct mono_ns	 pinged;		/* when the ping timer last ran */
 	uint64_t	 next_sequence;
 	uint32_t	 n_interfaces;
 	bool		 is_paused;
@@ -238,6 +239,7 @@ is_allowed(enum sensor_state state, enum msg_type type)
 	case MSG_GAP:
 	case MSG_STATS:
 	case MSG_ENDED:
+	case MSG_NOTE:
 		return state == SENSOR_STREAMING;
 	case MSG_LIST_REQUEST:
 	case MSG_START:
@@ -283,6 +285,9 @@ take_msg(struct sensor *s, const struct msg *msg)
 		return;
 	case MSG_ENDED:
 		take_ended(s, &msg->ended);
+		return;
+	case MSG_NOTE:
+		s->events->note(msg->note.text, s->arg);
 		return;
 	default:
 		return;		/* Pong: that it came is all we need */
@@ -495,12 +500,19 @@ on_ping_timer(void *arg)
 {
 	struct sensor *s = arg;
 	struct msg msg = { .type = MSG_PING };
+	struct mono_ns now = clock_mono();
+	bool was_asleep = mono_diff_ns(now, s->pinged) >
+	    2 * (int64_t)PING_S * NS_PER_S;
 
+	s->pinged = now;
 	loop_timer_set(s->ping_timer, (int64_t)PING_S * NS_PER_S);
-	/* It is us who do not listen, or who do not ask for an answer. */
-	if (s->is_paused || s->state != SENSOR_STREAMING)
-		s->heard = clock_mono();
-	if (mono_diff_ns(clock_mono(), s->heard) > (int64_t)SILENCE_S * NS_PER_S) {
+	/*
+	 * It is us who do not listen (the output is full, or this process was
+	 * suspended), or who do not ask for an answer.
+	 */
+	if (s->is_paused || was_asleep || s->state != SENSOR_STREAMING)
+		s->heard = now;
+	if (mono_diff_ns(now, s->heard) > (int64_t)SILENCE_S * NS_PER_S) {
 		fail_with(s, E_PEERGONE, "connection lost: the agent fell silent");
 		return;
 	}

@@ -31,6 +31,8 @@ struct sensor_events {
 	/* Batches that will not come; takes their place in the sequence. */
 	void (*gap)(const struct msg_gap *gap, void *arg);
 	void (*stats)(const struct msg_stats *stats, void *arg);
+	/* A sentence for people; escape it before a terminal sees it. */
+	void (*note)(const char *text, void *arg);
 	/* The capture ended; everything has come.  The sensor is done. */
 	void (*ended)(const struct msg_ended *ended, void *arg);
 	/* Refused, broken or lost; the sensor is done. */

@@ -10,19 +10,21 @@ enum {
 	KEEPALIVE_IDLE_S = 5,
 	KEEPALIVE_INTERVAL_S = 5,
 	KEEPALIVE_COUNT = 3,
-	USER_TIMEOUT_MS = 20000,	/* as long as the keepalives take in all */
 };
 
 static void
 set_tcp_options(int fd)
 {
+	/*
+	 * Not TCP_USER_TIMEOUT: it also ends a connection whose peer answers
+	 * but reads nothing, and a paused reader is no dead one.
+	 */
 	const struct { int level, name, value; } options[] = {
 		{ IPPROTO_TCP, TCP_NODELAY, 1 },
 		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
 		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S },
 		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S },
 		{ IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT },
-		{ IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS },
 	};
 
 	/* Each is an improvement, none a condition. */

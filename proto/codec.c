@@ -150,6 +150,7 @@ msg_free(struct msg *msg)
 	case MSG_PACKET_BATCH:
 	case MSG_GAP:
 	case MSG_PONG:
+	case MSG_NOTE:
 		break;
 	}
 	memset(msg, 0, sizeof(*msg));
@@ -168,11 +169,12 @@ msg_type_name(enum msg_type type)
 	case MSG_PING:			return "Ping";
 	case MSG_INTERFACE_LIST:	return "InterfaceList";
 	case MSG_STARTED:		return "Started";
-	case MSG_PACKET_BATCH:			return "Batch";
+	case MSG_PACKET_BATCH:		return "Batch";
 	case MSG_GAP:			return "Gap";
 	case MSG_STATS:			return "Stats";
 	case MSG_ENDED:			return "Ended";
 	case MSG_PONG:			return "Pong";
+	case MSG_NOTE:			return "Note";
 	}
 	return "unknown";
 }

@@ -23,6 +23,7 @@ enum msg_type {
 	MSG_PING = 7,
 	MSG_INTERFACE_LIST = 16, MSG_STARTED = 17, MSG_PACKET_BATCH = 18, MSG_GAP = 19,
 	MSG_STATS = 20, MSG_ENDED = 21, MSG_PONG = 22,
+	MSG_NOTE = 23,
 };
 
 enum gap_reason { GAP_LOG_FULL = 1 };
@@ -114,6 +115,8 @@ struct msg_ended {
 	uint64_t	 last_sequence;
 };
 
+struct msg_note { char text[PROTO_MAX_TEXT + 1]; };
+
 struct msg_ping { int64_t client_time_ns; };
 struct msg_pong { int64_t client_time_ns, received_ns, sent_ns; };
 
@@ -131,6 +134,7 @@ struct msg {
 		struct msg_ended ended;
 		struct msg_ping ping;
 		struct msg_pong pong;
+		struct msg_note note;
 	};
 };
 

@@ -290,6 +290,7 @@ struct bodies {
 	Capture__Stats stats;
 	Capture__Ended ended;
 	Capture__Pong pong;
+	Capture__Note note;
 };
 
 /* Bodies that are a few numbers or borrowed strings. */
@@ -329,6 +330,10 @@ fill_plain(const struct msg *msg, struct bodies *b, Capture__Envelope *envelope)
 		b->pong.client_time_ns = msg->pong.client_time_ns;
 		b->pong.received_ns = msg->pong.received_ns;
 		b->pong.sent_ns = msg->pong.sent_ns;
+		return E_OK;
+	case MSG_NOTE:
+		capture__note__init(envelope->note = &b->note);
+		b->note.text = borrow(msg->note.text);
 		return E_OK;
 	case MSG_GAP:
 		capture__gap__init(envelope->gap = &b->gap);
@@ -375,6 +380,7 @@ fill(struct arena *arena, const struct msg *msg, struct bodies *b,
 	case MSG_PING:
 	case MSG_GAP:
 	case MSG_PONG:
+	case MSG_NOTE:
 	case MSG_PACKET_BATCH:
 		break;
 	}

@@ -414,6 +414,9 @@ take(struct arena *arena, const ProtobufCMessage *body, struct msg *out)
 	case MSG_PONG:
 		take_pong(in, &out->pong);
 		return E_OK;
+	case MSG_NOTE:
+		return TAKE(((const Capture__Note *)in)->text, out->note.text,
+		    NOT_EMPTY);
 	case MSG_LIST_REQUEST:
 	case MSG_STOP:
 		return E_OK;
@@ -441,6 +444,7 @@ descriptor_of(uint64_t type)
 	case MSG_STATS:		return &capture__stats__descriptor;
 	case MSG_ENDED:		return &capture__ended__descriptor;
 	case MSG_PONG:		return &capture__pong__descriptor;
+	case MSG_NOTE:		return &capture__note__descriptor;
 	default:		return NULL;
 	}
 }

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "server/policy_parse.h"
@@ -53,6 +54,10 @@ set_ready_fd(struct agent_options *o, const char *value, struct err *err)
 		err->code = E_USAGE;
 		return err_wrap(err, "--ready-fd");
 	}
+	/* It is closed after the line; the log goes to descriptor 2. */
+	if (fd <= STDERR_FILENO)
+		return err_set(err, E_USAGE, "--ready-fd %u: use a descriptor of its own, "
+		    "3 or more", fd);
 	if (fcntl((int)fd, F_SETFD, FD_CLOEXEC) == -1)
 		return err_set(err, E_USAGE, "--ready-fd %u: not open", fd);
 	o->ready_fd = (int)fd;

@@ -70,6 +70,7 @@ release(struct capture *c)
 	loop_timer_free(c->busy_timer);
 	loop_timer_free(c->stats_timer);
 	loop_timer_free(c->end_timer);
+	loop_timer_free(c->link_timer);
 }
 
 static void *
@@ -81,6 +82,7 @@ run(void *arg)
 	if (conn_attach(c->conn, c->loop, capture_on_conn, c, &err) == E_OK) {
 		conn_resume(c->conn);
 		capture_watch_rings(c, LOOP_READ);
+		c->heard = c->checked = clock_mono();
 		loop_timer_set(c->stats_timer, CAPTURE_STATS_NS);
 		/* Frames that came behind Start are in the reader already. */
 		capture_read_messages(c);
@@ -128,8 +130,10 @@ build(struct capture *c, const struct capture_config *cfg, struct err *err)
 	c->busy_timer = loop_timer_new(c->loop, capture_on_busy_timer, c);
 	c->stats_timer = loop_timer_new(c->loop, capture_on_stats_timer, c);
 	c->end_timer = loop_timer_new(c->loop, capture_end_is_late, c);
+	c->link_timer = loop_timer_new(c->loop, capture_on_link_timer, c);
 	if (c->log == NULL || c->builder == NULL || c->busy_timer == NULL ||
 	    c->stats_timer == NULL || c->end_timer == NULL ||
+	    c->link_timer == NULL ||
 	    stream_init(&c->stream, c->conn, c->log) != E_OK)
 		return err_set(err, E_NOMEM, "capture: create: out of memory");
 	for (uint32_t i = 0; i < c->n_rings; i++) {
@@ -198,7 +202,7 @@ create(const struct capture_config *cfg)
 
 		*r = (struct capture_ring){ .capture = c, .fd = s->fd,
 		    .block_size = s->block_size, .block_nr = s->block_nr,
-		    .retire_ms = s->retire_ms };
+		    .retire_ms = s->retire_ms, .ifindex = s->ifindex };
 		memcpy(r->name, s->name, sizeof(r->name));
 	}
 	return c;

@@ -26,6 +26,7 @@ struct capture;
 struct capture_socket {
 	int		 fd;		/* taken */
 	uint32_t	 block_size, block_nr, retire_ms;
+	uint32_t	 ifindex;
 	struct ring_link link;
 	char		 name[16];
 };

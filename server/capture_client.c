@@ -7,7 +7,6 @@
 enum {
 	CLOSE_LIMIT_MS = 5000,		/* for a client that has everything to close */
 	READS_PER_TURN = 16,		/* then the rings get their turn */
-	UNREAD_MAX = 8 << 20,		/* beyond what a stream queues: no more pongs */
 };
 
 void
@@ -105,6 +104,20 @@ capture_begin_end(struct capture *c, int code, const char *text)
 	mailbox_post(c->owner, &c->quiesce_mail.mail);
 }
 
+/* A client that says nothing for so long, not even a ping, is dead. */
+static bool
+is_silent(struct capture *c)
+{
+	struct mono_ns now = clock_mono();
+
+	/* It may be this process that slept. */
+	if (mono_diff_ns(now, c->checked) > 2 * (int64_t)CAPTURE_STATS_NS)
+		c->heard = now;
+	c->checked = now;
+	return mono_diff_ns(now, c->heard) >
+	    (int64_t)CAPTURE_SILENCE_S * NS_PER_S;
+}
+
 void
 capture_on_stats_timer(void *arg)
 {
@@ -112,8 +125,15 @@ capture_on_stats_timer(void *arg)
 	struct msg msg = { .type = MSG_STATS };
 
 	loop_timer_set(c->stats_timer, CAPTURE_STATS_NS);
+	if (is_silent(c)) {
+		log_warn(LOG_CAPTURE, "%s: the client fell silent for %d s: "
+		    "connection dropped", c->name, CAPTURE_SILENCE_S);
+		capture_die(c);
+		return;
+	}
 	capture_read_stats(c);
-	if (c->state != CAPTURE_RUNNING || conn_queued(c->conn) > 0)
+	if (c->state != CAPTURE_RUNNING ||
+	    conn_queued(c->conn) >= CAPTURE_UNREAD_MAX)
 		return;
 	if (capture_fill_stats(c, &msg.stats) == E_OK) {
 		send_or_die(c, &msg);
@@ -147,7 +167,7 @@ answer_ping(struct capture *c, const struct msg_ping *ping)
 	msg.pong.client_time_ns = ping->client_time_ns;
 	msg.pong.received_ns = msg.pong.sent_ns = clock_wall().ns;
 	/* A client that does not read is alive for another reason. */
-	if (conn_queued(c->conn) < UNREAD_MAX)
+	if (conn_queued(c->conn) < CAPTURE_UNREAD_MAX)
 		send_or_die(c, &msg);
 }
 
@@ -212,6 +232,7 @@ capture_read_messages(struct capture *c)
 		n = conn_read(c->conn, space, room);
 		if (n < 0)
 			return;
+		c->heard = clock_mono();
 		frame_reader_commit(c->reader, (size_t)n);
 	}
 }

@@ -21,7 +21,9 @@
 
 enum {
 	CAPTURE_STATS_NS = 2 * NS_PER_S,	/* kernel counters are 32 bits wide */
+	CAPTURE_SILENCE_S = 60,		/* capclient pings every 2 s, also while it reads nothing */
 	CAPTURE_END_LIMIT_MS = 4000,	/* when the agent ends: to take what is left */
+	CAPTURE_UNREAD_MAX = 8 << 20,	/* beyond what a stream queues */
 	CAPTURE_NAME_LEN = 160,
 };
 
@@ -34,6 +36,8 @@ enum capture_state {
 	CAPTURE_DEAD,
 };
 
+enum capture_link { CAPTURE_LINK_UP, CAPTURE_LINK_DOWN, CAPTURE_LINK_GONE };
+
 struct capture_ring {
 	struct capture	*capture;
 	int		 fd;
@@ -42,6 +46,8 @@ struct capture_ring {
 	uint32_t	 block_size, block_nr, retire_ms;
 	struct ring_stats stats;
 	struct loop_io	*io;
+	uint32_t	 ifindex;
+	enum capture_link link;
 	char		 name[16];
 };
 
@@ -70,10 +76,12 @@ struct capture {
 	struct capture_ring *rings;
 	uint32_t	 n_rings;
 
-	struct loop_timer *busy_timer, *stats_timer, *end_timer;
+	struct loop_timer *busy_timer, *stats_timer, *end_timer, *link_timer;
 	enum capture_state state;
 	bool		 is_busy;
 	bool		 is_refused;	/* the client broke the protocol */
+	struct mono_ns	 heard;		/* when the client last said anything */
+	struct mono_ns	 checked;	/* when that was last looked at */
 	struct mono_ns	 drain_until;
 	uint64_t	 next_sequence;
 	uint64_t	 batched, max_packets;
@@ -99,6 +107,12 @@ int capture_fill_stats(const struct capture *c, struct msg_stats *stats);
 
 /* No more packets enter the rings: empty them, then capture_flush(). */
 void capture_begin_drain(struct capture *c);
+
+/* --- capture_interfaces.c --- */
+
+/* A ring's socket reported that its interface is not there: find out. */
+void capture_link_error(struct capture *c);
+void capture_on_link_timer(void *arg);
 
 /* --- capture_client.c --- */
 

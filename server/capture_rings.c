@@ -1,7 +1,6 @@
 #include "server/capture_int.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/log.h"
 
@@ -182,16 +181,11 @@ void
 capture_on_ring(unsigned events, void *arg)
 {
 	struct capture_ring *r = arg;
-	int sys;
 
 	(void)events;
-	if (!ring_is_ready(&r->ring)) {
-		/* An error that is not fetched would wake us for ever. */
-		sys = ring_socket_error(r->fd);
-		if (sys != 0)
-			log_info(LOG_CAPTURE, "%s: interface '%s': %s",
-			    r->capture->name, r->name, strerror(sys));
-	}
+	/* An error that is not fetched would wake us for ever. */
+	if (!ring_is_ready(&r->ring) && ring_socket_error(r->fd) != 0)
+		capture_link_error(r->capture);
 	capture_read_rings(r->capture);
 }
 

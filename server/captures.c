@@ -98,12 +98,13 @@ captures_log_budget(const struct captures *set, uint64_t asked)
 }
 
 int
-captures_link(const struct net *net, const struct captures_socket *s,
+captures_link(const struct net *net, struct captures_socket *s,
     struct bpf_prog *ret_prog, struct err *err)
 {
 	struct prologue_config cfg = s->prologue;
 
 	cfg.own = &net->own;
+	s->own_generation = net->own_generation;
 	cfg.mark = net->setup.config.mark;
 	if (s->program != NULL) {
 		cfg.filter = s->program->insns;
@@ -183,6 +184,8 @@ captures_start(struct captures *set, struct capture_config *cfg,
 	set->first = e;
 	set->n++;
 	set->log_used += e->log_bytes;
+	/* Addresses may have come while its interfaces were being opened. */
+	captures_relink(set);
 	return E_OK;
 out:
 	free(plain);
@@ -203,27 +206,33 @@ relinked(const struct err *err, void *arg)
 		    "traffic on a new address is not left out", err->what);
 }
 
+static void
+relink_socket(struct captures *set, struct captures_socket *s,
+    struct bpf_prog *prog)
+{
+	struct err err;
+
+	if (s->own_generation == set->net->own_generation)
+		return;
+	if (captures_link(set->net, s, prog, &err) != E_OK)
+		relinked(&err, NULL);
+	else if (priv_call_filter(set->net->call, s->handle, prog->insns,
+	    prog->n, relinked, NULL) == NULL)
+		log_err(LOG_CAPTURE, "filter: link anew: out of memory");
+}
+
 void
 captures_relink(struct captures *set)
 {
 	struct bpf_prog *prog = malloc(sizeof(*prog));
-	struct err err;
 
 	if (prog == NULL) {
 		log_err(LOG_CAPTURE, "filter: link anew: out of memory");
 		return;
 	}
 	for (struct entry *e = set->first; e != NULL; e = e->next)
-		for (uint32_t i = 0; i < e->n_sockets && !e->is_quiescing; i++) {
-			if (captures_link(set->net, &e->sockets[i], prog,
-			    &err) != E_OK)
-				relinked(&err, NULL);
-			else if (priv_call_filter(set->net->call,
-			    e->sockets[i].handle, prog->insns, prog->n,
-			    relinked, NULL) == NULL)
-				log_err(LOG_CAPTURE, "filter: link anew: out of "
-				    "memory");
-		}
+		for (uint32_t i = 0; i < e->n_sockets && !e->is_quiescing; i++)
+			relink_socket(set, &e->sockets[i], prog);
 	free(prog);
 }
 

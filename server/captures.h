@@ -25,6 +25,7 @@ struct captures;
 struct captures_socket {
 	struct capture_socket socket;	/* descriptor and ring */
 	uint32_t	 handle;	/* capagent's */
+	uint32_t	 own_generation; /* net's, when its filter was linked */
 	struct bpf_prog	*program;	/* client's part, owned; NULL for none */
 	struct prologue_config prologue;	/* with what it is linked */
 };
@@ -51,14 +52,14 @@ size_t captures_log_budget(const struct captures *set, uint64_t asked);
 int captures_start(struct captures *set, struct capture_config *cfg,
     struct captures_socket *sockets, uint32_t n, struct err *err) MUST_CHECK;
 
-/* net->own has changed: link every filter anew. */
+/* Link anew every filter that was linked for an older net->own. */
 void captures_relink(struct captures *set);
 
 /* End all of them; done(arg) is called when none is left, perhaps at once. */
 void captures_end(struct captures *set, loop_fn done, void *arg);
 
 /* The program for one socket: own traffic, the client's part, snaplen. */
-int captures_link(const struct net *net, const struct captures_socket *s,
+int captures_link(const struct net *net, struct captures_socket *s,
     struct bpf_prog *ret_prog, struct err *err) MUST_CHECK;
 
 #endif /* SERVER_CAPTURES_H */

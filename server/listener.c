@@ -1,8 +1,6 @@
 #include "server/listener.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,17 +8,13 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "server/captures.h"
-#include "server/interfaces.h"
+#include "server/own_addresses.h"
 #include "server/session.h"
 
 enum {
 	ACCEPTS_PER_TURN = 16,
 	PAUSE_MS = 1000,		/* when descriptors have run out */
 };
-
-/* linux/netfilter_ipv4.h and netfilter_ipv6/ip6_tables.h, which clash with libc. */
-enum { ORIGINAL_DST = 80 };
 
 struct listener {
 	struct net	*net;
@@ -30,100 +24,6 @@ struct listener {
 	struct sockaddr_storage local;
 	const char	*address;	/* the setup's */
 };
-
-static bool
-is_wildcard(const struct sockaddr_storage *ss)
-{
-	if (ss->ss_family == AF_INET)
-		return ((const struct sockaddr_in *)ss)->sin_addr.s_addr ==
-		    htonl(INADDR_ANY);
-	return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)ss)->sin6_addr);
-}
-
-static bool
-add_own(struct net *net, const struct sockaddr_storage *ss)
-{
-	return own_traffic_add(&net->own, (const struct sockaddr *)ss);
-}
-
-/* Every address of the host, with the port of a socket that listens on all. */
-static bool
-add_local_addresses(struct net *net, const struct listener *l,
-    const struct local_address *addresses, size_t n)
-{
-	bool added = false;
-
-	for (size_t i = 0; i < n; i++) {
-		struct sockaddr_storage ss = l->local;
-
-		if (addresses[i].len == 4 && ss.ss_family == AF_INET)
-			memcpy(&((struct sockaddr_in *)&ss)->sin_addr,
-			    addresses[i].bytes, 4);
-		else if (addresses[i].len == 16 && ss.ss_family == AF_INET6)
-			memcpy(&((struct sockaddr_in6 *)&ss)->sin6_addr,
-			    addresses[i].bytes, 16);
-		else
-			continue;
-		added |= add_own(net, &ss);
-	}
-	return added;
-}
-
-bool
-listener_refresh_own(struct net *net)
-{
-	struct local_address *addresses;
-	struct err err;
-	size_t n;
-	bool added = false;
-
-	if (interfaces_local_addresses(&addresses, &n, &err) != E_OK) {
-		log_warn(LOG_LISTEN, "own addresses: %s: only those known so far "
-		    "are left out of captures", err.what);
-		return false;
-	}
-	for (int i = 0; i < PRIV_MAX_LISTENERS; i++) {
-		const struct listener *l = net->listeners[i];
-
-		if (l == NULL)
-			continue;
-		added |= is_wildcard(&l->local) ?
-		    add_local_addresses(net, l, addresses, n) :
-		    add_own(net, &l->local);
-	}
-	free(addresses);
-	return added;
-}
-
-/* The address the client aimed at, when this host redirects it. */
-static bool
-add_original_destination(struct net *net, int fd, int family)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-
-	memset(&ss, 0, sizeof(ss));
-	if (getsockopt(fd, family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
-	    ORIGINAL_DST, &ss, &len) < 0)
-		return false;
-	return add_own(net, &ss);
-}
-
-/* A connection may come in by an address that captures do not leave out yet. */
-static void
-learn_own(struct net *net, int fd)
-{
-	struct sockaddr_storage local;
-	socklen_t len = sizeof(local);
-	bool added;
-
-	if (getsockname(fd, (struct sockaddr *)&local, &len) < 0)
-		return;
-	added = add_own(net, &local);
-	added |= add_original_destination(net, fd, local.ss_family);
-	if (added)
-		captures_relink(net->captures);
-}
 
 static void
 pause_accepting(struct listener *l)
@@ -161,7 +61,7 @@ on_connection(unsigned events, void *arg)
 				pause_accepting(l);
 			return;
 		}
-		learn_own(l->net, fd);
+		own_addresses_learn(l->net, fd);
 		session_accept(l->net, fd, &peer);
 	}
 }
@@ -194,6 +94,12 @@ listener_new(struct net *net, int fd, const char *address, struct err *err)
 out:
 	listener_free(l);
 	return NULL;
+}
+
+const struct sockaddr_storage *
+listener_local(const struct listener *l)
+{
+	return &l->local;
 }
 
 void

@@ -18,6 +18,7 @@
 struct session;
 struct captures;
 struct listener;
+struct own_addresses;
 
 struct net {
 	struct loop	*loop;
@@ -26,6 +27,9 @@ struct net {
 	struct captures	*captures;
 	struct priv_setup setup;
 	struct own_traffic own;		/* what captures must leave out */
+	struct own_addresses *own_addresses;
+	struct own_traffic learned;	/* part of it: from connections */
+	uint32_t	 own_generation;	/* goes up whenever own changes */
 
 	struct listener	*listeners[PRIV_MAX_LISTENERS];
 	struct session	*sessions;	/* clients that do not capture yet */

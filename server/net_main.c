@@ -15,6 +15,7 @@
 #include "server/compile_role.h"
 #include "server/listener.h"
 #include "server/net.h"
+#include "server/own_addresses.h"
 #include "server/sandbox.h"
 #include "server/session.h"
 
@@ -77,7 +78,9 @@ open_listeners(struct net *net, struct err *err)
 		if (net->listeners[i] == NULL)
 			return err->code;
 	}
-	(void)listener_refresh_own(net);
+	if (own_addresses_open(net, err) != E_OK)
+		return err->code;
+	(void)own_addresses_refresh(net);
 	return E_OK;
 }
 
@@ -118,6 +121,7 @@ release(struct net *net)
 	for (int i = 0; i < PRIV_MAX_LISTENERS; i++)
 		listener_free(net->listeners[i]);
 	session_close_all(net);
+	own_addresses_close(net);
 	priv_call_free(net->call);
 	captures_free(net->captures);
 	loop_free(net->loop);

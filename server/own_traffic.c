@@ -110,25 +110,31 @@ own_traffic_init(struct own_traffic *own)
 }
 
 bool
-own_traffic_add(struct own_traffic *own, const struct sockaddr *addr)
+own_traffic_add_endpoint(struct own_traffic *own, const struct own_endpoint *endpoint)
 {
-	struct own_endpoint e;
-
-	if (!parse(addr, &e) || has(own, &e))
+	if (has(own, endpoint))
 		return false;
 	if (own->n == OWN_TRAFFIC_MAX) {
 		/* The port alone needs no room where an address of it goes. */
-		if (e.family == AF_UNSPEC && count_port(own, e.port) > 0) {
-			put(own, &e);
+		if (endpoint->family == AF_UNSPEC && count_port(own, endpoint->port) > 0) {
+			put(own, endpoint);
 			return true;
 		}
 		if (!make_room(own))
 			return false;
-		if (has(own, &e))
+		if (has(own, endpoint))
 			return true;
 	}
-	put(own, &e);
+	put(own, endpoint);
 	return true;
+}
+
+bool
+own_traffic_add(struct own_traffic *own, const struct sockaddr *addr)
+{
+	struct own_endpoint e;
+
+	return parse(addr, &e) && own_traffic_add_endpoint(own, &e);
 }
 
 bool
@@ -139,8 +145,17 @@ own_traffic_has(const struct own_traffic *own, const struct sockaddr *addr)
 	return parse(addr, &e) && has(own, &e);
 }
 
-void
-own_traffic_copy(struct own_traffic *dst, const struct own_traffic *src)
+bool
+own_traffic_is_equal(const struct own_traffic *a, const struct own_traffic *b)
 {
-	*dst = *src;
+	if (a->n != b->n)
+		return false;
+	for (uint32_t i = 0; i < a->n; i++) {
+		const struct own_endpoint *x = &a->endpoints[i], *y = &b->endpoints[i];
+
+		if (x->family != y->family || x->port != y->port ||
+		    memcmp(x->addr, y->addr, sizeof(x->addr)) != 0)
+			return false;
+	}
+	return true;
 }

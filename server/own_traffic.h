@@ -49,6 +49,11 @@ bool own_traffic_add(struct own_traffic *own, const struct sockaddr *addr);
 /* Does the set cover this endpoint? */
 bool own_traffic_has(const struct own_traffic *own, const struct sockaddr *addr);
 
-void own_traffic_copy(struct own_traffic *dst, const struct own_traffic *src);
+/* The same for an endpoint that was in another set. */
+bool own_traffic_add_endpoint(struct own_traffic *own,
+    const struct own_endpoint *endpoint);
+
+/* The same endpoints, in the same order? */
+bool own_traffic_is_equal(const struct own_traffic *a, const struct own_traffic *b);
 
 #endif /* SERVER_OWN_TRAFFIC_H */

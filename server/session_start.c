@@ -13,7 +13,7 @@
 #include "common/bpf_link.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "server/listener.h"
+#include "server/own_addresses.h"
 #include "server/session_int.h"
 #include "server/stream.h"
 
@@ -176,6 +176,7 @@ opened(const struct err *err, const struct priv_opened *got, void *arg)
 	sock->socket.block_size = got->block_size;
 	sock->socket.block_nr = got->block_nr;
 	sock->socket.retire_ms = got->retire_ms;
+	sock->socket.ifindex = got->ifindex;
 	info = interfaces_find_index(s->interfaces, got->ifindex);
 	if (info == NULL || interfaces_to_capture(info, &s->opened[i]) != E_OK) {
 		s->opened[i].index = got->ifindex;
@@ -189,7 +190,7 @@ opened(const struct err *err, const struct priv_opened *got, void *arg)
 		open_next(s);
 		return;
 	}
-	if (listener_refresh_own(s->net))
+	if (own_addresses_refresh(s->net))
 		captures_relink(s->net->captures);
 	hand_over(s);
 }
@@ -240,7 +241,7 @@ permitted_known(const struct err *why, const struct priv_interface *permitted,
 		return;
 	}
 	/* Before the first filter is linked. */
-	if (listener_refresh_own(s->net))
+	if (own_addresses_refresh(s->net))
 		captures_relink(s->net->captures);
 	open_next(s);
 }

@@ -81,9 +81,3 @@ stream_pump(struct stream *s)
 	}
 	return E_OK;
 }
-
-bool
-stream_is_drained(const struct stream *s)
-{
-	return !batch_log_has_next(s->cursor) && conn_queued(s->conn) == 0;
-}

@@ -31,9 +31,6 @@ void stream_fini(struct stream *s);
  */
 int stream_pump(struct stream *s) MUST_CHECK;
 
-/* Was everything in the log given to the kernel? */
-bool stream_is_drained(const struct stream *s);
-
 /* Encode msg and queue it.  E_NOMEM, E_TOOBIG, or the connection's error. */
 int stream_send(struct conn *conn, const struct msg *msg) MUST_CHECK;
 

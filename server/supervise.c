@@ -13,9 +13,9 @@
 
 enum {
 	/* Captures drain what the kernel holds and tell their clients. */
-	END_MS = 5000,
+	END_MS = 4500,
 	/* After its boundary is closed, a child has nothing left to wait for. */
-	GONE_MS = 1000,
+	GONE_MS = 500,
 };
 
 struct watch {
@@ -31,12 +31,16 @@ struct watch {
 int
 supervise_open_signals(int *ret_fd, struct err *err)
 {
+	struct sigaction hup;
 	sigset_t set;
 	int fd;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	/* A terminal that goes away ends captures in order; nohup's wish holds. */
+	if (sigaction(SIGHUP, NULL, &hup) == 0 && hup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCHLD);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
 		return err_sys(err, "signals: block");
@@ -91,8 +95,8 @@ take_signals(struct watch *w)
 		if (info.ssi_signo == SIGCHLD)
 			continue;
 		if (!w->is_ending)
-			log_info(LOG_PRIV, "%s: ending captures",
-			    info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+			log_info(LOG_PRIV, "SIG%s: ending captures",
+			    sigabbrev_np((int)info.ssi_signo));
 		start_end(w);
 	}
 	reap(w);
@@ -140,8 +144,8 @@ static int
 describe_end(const struct watch *w, struct err *err)
 {
 	if (!w->is_reaped)
-		return err_set(err, E_TIMEOUT, "capagent-net: end: still there after %d s: "
-		    "it is killed with this process", END_MS / 1000);
+		return err_set(err, E_TIMEOUT, "capagent-net: end: still there after %d ms: "
+		    "it is killed with this process", END_MS);
 	if (WIFEXITED(w->status) && WEXITSTATUS(w->status) == 0 && w->is_ending)
 		return E_OK;
 	if (WIFSIGNALED(w->status) && WTERMSIG(w->status) == SIGSYS)

@@ -35,6 +35,7 @@ struct lab {
 	/* What the client's packets must look like. */
 	uint32_t	 next[MAX_RINGS];	/* number of the next, by interface */
 	bool		 has_gaps;
+	bool		 no_interface;	/* the sockets' is not there */
 };
 
 static void
@@ -134,6 +135,9 @@ close_lab(void **state)
 	return 0;
 }
 
+/* The kernel's number of lo, in every network namespace. */
+enum { LO_INDEX = 1, NO_INDEX = INT32_MAX };
+
 static struct capture *
 try_start(struct lab *lab, uint32_t n_rings, struct capture_config cfg,
     struct err *err)
@@ -147,6 +151,7 @@ try_start(struct lab *lab, uint32_t n_rings, struct capture_config cfg,
 			.fd = ring_fakes[i].fd, .retire_ms = 1, .name = "eth0",
 			.block_size = RING_FAKE_BLOCK,
 			.block_nr = RING_FAKE_BLOCKS,
+			.ifindex = lab->no_interface ? NO_INDEX : LO_INDEX,
 			.link = { .link_type = 1, .iface = i, .snaplen = 262144 },
 		};
 	}
@@ -700,6 +705,25 @@ an_interface_that_goes_down_does_not_end_it(void **state)
 }
 
 static void
+an_interface_that_is_gone_ends_it_with_the_reason(void **state)
+{
+	const uint64_t one = 1;
+	struct lab *lab = *state;
+	const struct msg *msg;
+
+	lab->no_interface = true;
+	start(lab, 1);
+	assert_int_equal(write(ring_fakes[0].wake_fd, &one, sizeof(one)),
+	    sizeof(one));
+	msg = &peer_lab_take_main(&lab->client, MSG_NOTE)->msg;
+	assert_string_equal(msg->note.text, "interface 'eth0' is gone");
+	msg = &peer_lab_take_main(&lab->client, MSG_ENDED)->msg;
+	assert_int_equal(msg->ended.code, E_NOIFACE);
+	peer_lab_close(&lab->client);
+	loop_lab_until_set(lab->loop, &lab->is_done);
+}
+
+static void
 a_ring_that_cannot_be_mapped_releases_everything(void **state)
 {
 	struct lab *lab = *state;
@@ -765,6 +789,7 @@ main(void)
 		IN_LAB(a_client_that_breaks_off_ends_it),
 		IN_LAB(the_tap_may_be_closed_after_the_client_went),
 		IN_LAB(an_interface_that_goes_down_does_not_end_it),
+		IN_LAB(an_interface_that_is_gone_ends_it_with_the_reason),
 		IN_LAB(a_ring_that_cannot_be_mapped_releases_everything),
 	};
 

@@ -83,6 +83,7 @@ static const struct msg messages[] = {
 		{ 2, stats, 10, 20 }, 42 } },
 	{ .type = MSG_ENDED },
 	{ .type = MSG_PONG, .pong = { 1, INT64_MIN, INT64_MAX } },
+	{ .type = MSG_NOTE, .note = { "interface 'eth0' is gone" } },
 };
 
 static int

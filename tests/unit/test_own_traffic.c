@@ -170,17 +170,22 @@ with_as_many_ports_as_there_is_room_another_is_not_taken(void **state)
 }
 
 static void
-a_copy_is_a_set_of_its_own(void **state)
+sets_are_equal_when_their_endpoints_are(void **state)
 {
-	struct own_traffic own, copy;
+	struct own_traffic own, other;
 
 	(void)state;
 	own_traffic_init(&own);
+	own_traffic_init(&other);
+	assert_true(own_traffic_is_equal(&own, &other));
 	assert_true(add(&own, "10.0.0.1", 9443));
-	own_traffic_copy(&copy, &own);
-	assert_true(add(&copy, "10.0.0.2", 9443));
-	assert_true(has(&copy, "10.0.0.1", 9443));
-	assert_false(has(&own, "10.0.0.2", 9443));
+	assert_false(own_traffic_is_equal(&own, &other));
+	assert_true(add(&other, "10.0.0.1", 9444));
+	assert_false(own_traffic_is_equal(&own, &other));
+	own_traffic_init(&other);
+	assert_true(own_traffic_add_endpoint(&other, &own.endpoints[0]));
+	assert_false(own_traffic_add_endpoint(&other, &own.endpoints[0]));
+	assert_true(own_traffic_is_equal(&own, &other));
 }
 
 int
@@ -194,7 +199,7 @@ main(void)
 		cmocka_unit_test(without_room_the_busiest_port_is_kept_without_addresses),
 		cmocka_unit_test(a_full_set_of_one_port_takes_its_next_address),
 		cmocka_unit_test(with_as_many_ports_as_there_is_room_another_is_not_taken),
-		cmocka_unit_test(a_copy_is_a_set_of_its_own),
+		cmocka_unit_test(sets_are_equal_when_their_endpoints_are),
 	};
 
 	return cmocka_run_group_tests_name("server/own_traffic", tests, NULL, NULL);

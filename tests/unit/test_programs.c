@@ -129,7 +129,7 @@ a_filter_of_too_many_instructions_is_refused_once(void **state)
 		used += (size_t)snprintf(text + used, TERM_LEN, "%sip[%d]=%d",
 		    i == 0 ? "" : " or ", i % 60, i / 60);
 	assert_true(used < PROTO_MAX_FILTER_TEXT);
-	assert_int_equal(programs_init(&p, text, &err), E_TOOBIG);
+	assert_int_equal(programs_init(&p, text, &err), E_FILTER);
 	assert_int_equal(p.n, 0);
 	programs_fini(&p);
 	free(text);

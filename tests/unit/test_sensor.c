@@ -133,10 +133,19 @@ on_failed(const struct err *err, void *arg)
 	saw(lab, &lab->n_failed);
 }
 
+static void
+on_note(const char *text, void *arg)
+{
+	struct lab *lab = arg;
+
+	assert_string_equal(text, "a note");
+	saw(lab, &lab->n_stats);
+}
+
 static const struct sensor_events events = {
 	.hello = on_hello, .list = on_list, .started = on_started,
 	.batch = on_batch, .gap = on_gap, .stats = on_stats,
-	.ended = on_ended, .failed = on_failed,
+	.note = on_note, .ended = on_ended, .failed = on_failed,
 };
 
 static void
@@ -211,6 +220,9 @@ sample(enum msg_type type)
 		msg.started.n_interfaces = N_INTERFACES;
 		msg.started.interfaces = interfaces;
 		msg.started.snaplen = 1000;
+		break;
+	case MSG_NOTE:
+		snprintf(msg.note.text, sizeof(msg.note.text), "a note");
 		break;
 	case MSG_GAP:
 		msg.gap.first_sequence = msg.gap.last_sequence = 1;
@@ -459,6 +471,7 @@ may_come(enum stage stage, enum msg_type type)
 	case MSG_GAP:
 	case MSG_STATS:
 	case MSG_ENDED:
+	case MSG_NOTE:
 		return stage == STREAMING;
 	case MSG_ERROR:
 	case MSG_LIST_REQUEST:
@@ -474,7 +487,7 @@ may_come(enum stage stage, enum msg_type type)
 static const enum msg_type all_types[] = {
 	MSG_ERROR, MSG_HELLO, MSG_LIST_REQUEST, MSG_START, MSG_ACK, MSG_STOP,
 	MSG_PING, MSG_INTERFACE_LIST, MSG_STARTED, MSG_PACKET_BATCH, MSG_GAP,
-	MSG_STATS, MSG_ENDED, MSG_PONG,
+	MSG_STATS, MSG_ENDED, MSG_PONG, MSG_NOTE,
 };
 
 static void

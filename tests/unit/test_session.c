@@ -160,6 +160,9 @@ sample(enum msg_type type)
 		msg.started.interfaces = &iface;
 		msg.started.snaplen = 1000;
 		break;
+	case MSG_NOTE:
+		snprintf(msg.note.text, sizeof(msg.note.text), "a note");
+		break;
 	case MSG_GAP:
 		msg.gap.first_sequence = msg.gap.last_sequence = 1;
 		msg.gap.reason = GAP_LOG_FULL;

@@ -384,6 +384,7 @@ a_new_own_address_reaches_every_running_filter(void **state)
 	(void)start(lab, 0, &msg);
 	before = lab->boundary.last.open.program.n_insns;
 	assert_true(own_traffic_add(&lab->net.own, (struct sockaddr *)&addr));
+	lab->net.own_generation++;
 	captures_relink(lab->net.captures);
 	session_lab_until_seen(lab, PRIV_FILTER, 1);
 	assert_true(lab->boundary.last.filter.program.n_insns > before);
