@@ -382,6 +382,7 @@ static void
 on_failed(const struct err *err, void *arg)
 {
 	struct collect *c = arg;
+	char text[ERR_WHAT_LEN + 80];
 	bool had_started = c->state != COLLECT_CONNECTING;
 
 	if (c->state == COLLECT_DONE)
@@ -389,10 +390,9 @@ on_failed(const struct err *err, void *arg)
 	/* libpcap's own words say more than that a program is missing. */
 	if (err->code == E_FILTER && c->programs->missing.code != E_OK)
 		collect_report(c, c->programs->missing.what);
-	collect_report(c, err->what);
-	if (had_started)
-		collect_report(c, "what the sensor captured after that is missing, "
-		    "and not counted");
+	snprintf(text, sizeof(text), "%s%s", err->what, had_started ?
+	    ": what was captured after that is missing, and not counted" : "");
+	collect_report(c, text);
 	collect_set_status(c, had_started ? EXIT_CONNECTION : exit_status_of(err->code));
 	if (had_started)
 		collect_flush(c);
