@@ -1,0 +1,88 @@
+/*
+ * sensor_int - what the files of a session share; see sensor.h.
+ *
+ * sensor.c has its life, its states and what the owner asks for,
+ * sensor_connect.c finds and reaches the agent, sensor_msg.c handles what the
+ * agent says.
+ */
+#ifndef CLIENT_SENSOR_INT_H
+#define CLIENT_SENSOR_INT_H
+
+#include "client/sensor.h"
+#include "common/clock.h"
+#include "proto/frame.h"
+
+struct addrinfo;
+struct conn;
+
+enum { SENSOR_PING_S = 2 };
+
+enum sensor_state {
+	SENSOR_CONNECTING,	/* TCP and TLS */
+	SENSOR_GREETING,	/* our hello is sent */
+	SENSOR_READY,
+	SENSOR_LISTING,
+	SENSOR_STARTING,
+	SENSOR_STREAMING,
+	SENSOR_DONE,
+};
+
+struct sensor {
+	struct loop	*loop;
+	struct tls	*tls;
+	const struct sensor_events *events;
+	void		*arg;
+	char		 name[ADDRESS_HOST_LEN + 80];
+	char		 server_name[ADDRESS_HOST_LEN];
+	struct addrinfo	*addresses, *next;	/* all, and the next to try */
+	struct conn	*conn;
+	struct frame_reader *reader;
+	struct loop_timer *timer;		/* the current step's limit */
+	struct loop_timer *ping_timer;
+	struct loop_timer *again;		/* the rest of a long turn */
+	struct loop_timer *start;
+	enum sensor_state state;
+	struct mono_ns	 heard;			/* when something last came */
+	struct mono_ns	 pinged;		/* when the ping timer last ran */
+	uint64_t	 next_sequence;
+	uint32_t	 n_interfaces;
+	bool		 is_paused;
+	bool		 is_freed, in_turn;
+	struct err	 last_err;		/* of the address tried last */
+};
+
+/* --- sensor.c --- */
+
+/* The memory itself; everything of the loop's is gone already. */
+void sensor_destroy(struct sensor *s);
+
+/* limit_s is how long the state may last; 0 for ever. */
+void sensor_set_state(struct sensor *s, enum sensor_state state,
+    int64_t limit_s);
+
+/* Nothing more is expected of the agent. */
+void sensor_finish(struct sensor *s);
+
+/* Finish and tell the owner; the first failure counts. */
+void sensor_fail(struct sensor *s, const struct err *err);
+void sensor_fail_with(struct sensor *s, int code, const char *what);
+
+/* A broken connection is reported by its own event. */
+void sensor_send_or_fail(struct sensor *s, const struct msg *msg);
+
+/* --- sensor_connect.c --- */
+
+/* Look the address up (blocking); E_UNREACHABLE. */
+int sensor_resolve(struct sensor *s, const struct address *address,
+    struct err *err) MUST_CHECK;
+
+/* Timers: try the first address; the state lasts too long. */
+void sensor_start_connecting(void *arg);
+void sensor_timed_out(void *arg);
+
+/* --- sensor_msg.c --- */
+
+/* Handle what has come, a turn of it.  May free the sensor. */
+void sensor_read_messages(void *arg);
+
+#endif /* CLIENT_SENSOR_INT_H */

@@ -1,0 +1,231 @@
+#include "client/sensor_int.h"
+
+#include "common/conn.h"
+
+enum { MESSAGES_PER_TURN = 64 };
+
+static void
+take_hello(struct sensor *s, const struct msg_hello *hello)
+{
+	if (hello->version != PROTO_VERSION) {
+		sensor_fail_with(s, E_VERSION, "the agent speaks another version of the "
+		    "protocol");
+		return;
+	}
+	sensor_set_state(s, SENSOR_READY, 0);
+	loop_timer_set(s->ping_timer, (int64_t)SENSOR_PING_S * NS_PER_S);
+	s->events->hello(hello, s->arg);
+}
+
+static void
+take_started(struct sensor *s, const struct msg_started *started)
+{
+	if (started->n_interfaces == 0) {
+		sensor_fail_with(s, E_BADMSG, "the agent started a capture without an "
+		    "interface");
+		return;
+	}
+	s->n_interfaces = started->n_interfaces;
+	sensor_set_state(s, SENSOR_STREAMING, 0);
+	s->events->started(started, s->arg);
+}
+
+static void
+take_gap(struct sensor *s, const struct msg_gap *gap)
+{
+	if (gap->first_sequence != s->next_sequence ||
+	    gap->last_sequence < gap->first_sequence ||
+	    gap->last_sequence == UINT64_MAX) {
+		sensor_fail_with(s, E_BADMSG, "the agent reported a gap out of sequence");
+		return;
+	}
+	s->next_sequence = gap->last_sequence + 1;
+	s->events->gap(gap, s->arg);
+}
+
+static void
+take_ended(struct sensor *s, const struct msg_ended *ended)
+{
+	if (ended->last_sequence != s->next_sequence - 1 ||
+	    ended->stats.n_interfaces != s->n_interfaces) {
+		sensor_fail_with(s, E_BADMSG, "the agent's last count does not agree with "
+		    "what it sent");
+		return;
+	}
+	sensor_finish(s);
+	s->events->ended(ended, s->arg);
+}
+
+static void
+take_error(struct sensor *s, const struct msg_error *error)
+{
+	struct err err;
+
+	err_set(&err, error->code == E_OK ? E_BADMSG : error->code,
+	    "%s: refused: %.160s", s->name,
+	    error->text[0] == '\0' ? err_text(error->code) : error->text);
+	sensor_fail(s, &err);
+}
+
+/* The messages of an agent and the states in which it may send them. */
+static bool
+is_allowed(enum sensor_state state, enum msg_type type)
+{
+	switch (type) {
+	case MSG_ERROR:
+		return true;
+	case MSG_HELLO:
+		return state == SENSOR_GREETING;
+	case MSG_INTERFACE_LIST:
+		return state == SENSOR_LISTING;
+	case MSG_STARTED:
+		return state == SENSOR_STARTING;
+	case MSG_PONG:
+		return state >= SENSOR_READY;
+	case MSG_PACKET_BATCH:
+	case MSG_GAP:
+	case MSG_STATS:
+	case MSG_ENDED:
+	case MSG_NOTE:
+		return state == SENSOR_STREAMING;
+	case MSG_LIST_REQUEST:
+	case MSG_START:
+	case MSG_ACK:
+	case MSG_STOP:
+	case MSG_PING:
+		return false;
+	}
+	return false;
+}
+
+static void
+take_msg(struct sensor *s, const struct msg *msg)
+{
+	if (!is_allowed(s->state, msg->type)) {
+		sensor_fail_with(s, E_STATE, "the agent sent a message that is not "
+		    "allowed now");
+		return;
+	}
+	switch (msg->type) {
+	case MSG_ERROR:
+		take_error(s, &msg->error);
+		return;
+	case MSG_HELLO:
+		take_hello(s, &msg->hello);
+		return;
+	case MSG_INTERFACE_LIST:
+		sensor_finish(s);
+		s->events->list(&msg->interface_list, s->arg);
+		return;
+	case MSG_STARTED:
+		take_started(s, &msg->started);
+		return;
+	case MSG_GAP:
+		take_gap(s, &msg->gap);
+		return;
+	case MSG_STATS:
+		if (msg->stats.n_interfaces != s->n_interfaces)
+			sensor_fail_with(s, E_BADMSG, "the agent counts for other "
+			    "interfaces than it captures on");
+		else
+			s->events->stats(&msg->stats, s->arg);
+		return;
+	case MSG_ENDED:
+		take_ended(s, &msg->ended);
+		return;
+	case MSG_NOTE:
+		s->events->note(msg->note.text, s->arg);
+		return;
+	default:
+		return;		/* Pong: that it came is all we need */
+	}
+}
+
+static void
+take_batch(struct sensor *s, const uint8_t *payload, uint32_t len)
+{
+	struct batch_reader batch;
+
+	if (s->state != SENSOR_STREAMING) {
+		sensor_fail_with(s, E_STATE, "the agent sent packets before the capture");
+		return;
+	}
+	if (batch_reader_init(&batch, payload, len, s->n_interfaces) != E_OK) {
+		sensor_fail_with(s, E_BADMSG, "the agent sent a malformed batch");
+		return;
+	}
+	if (batch.sequence != s->next_sequence) {
+		sensor_fail_with(s, E_BADMSG, "the agent sent a batch out of sequence");
+		return;
+	}
+	s->next_sequence++;
+	s->events->batch(&batch, s->arg);
+}
+
+/* One frame: E_OK, E_AGAIN, or a final code. */
+static int
+take_frame(struct sensor *s)
+{
+	const uint8_t *payload;
+	struct msg msg;
+	uint32_t len;
+	int rc = frame_reader_next(s->reader, &payload, &len);
+
+	if (rc == E_AGAIN)
+		return rc;
+	if (rc == E_OK && batch_is_batch(payload, len)) {
+		take_batch(s, payload, len);
+		return E_OK;
+	}
+	if (rc == E_OK)
+		rc = codec_unpack(payload, len, &msg);
+	if (rc != E_OK) {
+		sensor_fail_with(s, rc, "the agent sent a malformed message");
+		return rc;
+	}
+	take_msg(s, &msg);
+	msg_free(&msg);
+	return E_OK;
+}
+
+/* Bounded, so that signals and the output get their turn. */
+static void
+take_turn(struct sensor *s)
+{
+	size_t room;
+	uint8_t *space;
+	int64_t n;
+
+	for (int i = 0; i < MESSAGES_PER_TURN; i++) {
+		int rc;
+
+		if (s->state == SENSOR_DONE || s->is_paused)
+			return;
+		rc = take_frame(s);
+		if (rc == E_OK)
+			continue;
+		if (rc != E_AGAIN || s->state == SENSOR_DONE)
+			return;
+		space = frame_reader_space(s->reader, &room);
+		n = conn_read(s->conn, space, room);
+		if (n < 0)
+			return;
+		s->heard = clock_mono();
+		frame_reader_commit(s->reader, (size_t)n);
+	}
+	loop_timer_set(s->again, 0);
+}
+
+void
+sensor_read_messages(void *arg)
+{
+	struct sensor *s = arg;
+
+	if (s->in_turn || s->conn == NULL || s->reader == NULL)
+		return;
+	s->in_turn = true;
+	take_turn(s);
+	s->in_turn = false;
+	if (s->is_freed)
+		sensor_destroy(s);
+}
