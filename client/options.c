@@ -11,6 +11,7 @@
 enum {				/* options without a letter */
 	OPT_FILTER_FILE = 256, OPT_SERVER_NAME, OPT_CERT, OPT_KEY, OPT_CA,
 	OPT_LOG, OPT_VERSION, OPT_PRECISION, OPT_HABIT,
+	OPT_EXACT_FILTER, OPT_HEADERS_ONLY, OPT_SAMPLE, OPT_SAMPLE_FLOWS,
 };
 
 enum {
@@ -33,6 +34,11 @@ static const struct {
 	{ 's', "-s", ONCE | CAPTURES, NULL },
 	{ 'p', "-p", CAPTURES, NULL },
 	{ 'B', "-B", ONCE | CAPTURES, NULL },
+	{ 'Q', "-Q", ONCE | CAPTURES, NULL },
+	{ OPT_EXACT_FILTER, "--exact-filter", CAPTURES, NULL },
+	{ OPT_HEADERS_ONLY, "--headers-only", CAPTURES, NULL },
+	{ OPT_SAMPLE, "--sample", ONCE | CAPTURES, NULL },
+	{ OPT_SAMPLE_FLOWS, "--sample-flows", ONCE | CAPTURES, NULL },
 	{ OPT_SERVER_NAME, "--server-name", ONCE, "a name" },
 	{ OPT_CERT, "--cert", ONCE, "a file's name" },
 	{ OPT_KEY, "--key", ONCE, "a file's name" },
@@ -41,10 +47,15 @@ static const struct {
 };
 
 /* '-': words are returned where they stand; ':': a missing value is told. */
-static const char letters[] = "-:i:f:w:F:c:s:pqDB:vh" "nUelStKO#";
+static const char letters[] = "-:i:f:w:F:c:s:pqDB:Q:vh" "nUelStKO#";
 
 static const struct option longs[] = {
 	{ "interface", required_argument, NULL, 'i' },
+	{ "direction", required_argument, NULL, 'Q' },
+	{ "exact-filter", no_argument, NULL, OPT_EXACT_FILTER },
+	{ "headers-only", no_argument, NULL, OPT_HEADERS_ONLY },
+	{ "sample", required_argument, NULL, OPT_SAMPLE },
+	{ "sample-flows", required_argument, NULL, OPT_SAMPLE_FLOWS },
 	{ "filter", required_argument, NULL, 'f' },
 	{ "filter-file", required_argument, NULL, OPT_FILTER_FILE },
 	{ "write", required_argument, NULL, 'w' },
@@ -177,6 +188,19 @@ take_option(struct parse *p, int option, const char *value, struct err *err)
 	case 'v':
 		o->verbose++;
 		return E_OK;
+	case 'Q':
+		return options_value_direction(value, &o->direction, err);
+	case OPT_EXACT_FILTER:
+		o->exact_filter = true;
+		return E_OK;
+	case OPT_HEADERS_ONLY:
+		o->headers_only = true;
+		return E_OK;
+	case OPT_SAMPLE:
+		return options_value_sample("--sample", value, &o->sample, err);
+	case OPT_SAMPLE_FLOWS:
+		return options_value_sample("--sample-flows", value,
+		    &o->sample_flows, err);
 	case OPT_SERVER_NAME:
 		o->server_name = value;
 		return E_OK;

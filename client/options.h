@@ -24,6 +24,9 @@ enum options_action {
 
 enum options_format { OPTIONS_PCAPNG, OPTIONS_PCAP };
 
+/* In the numbers of the protocol's Start. */
+enum options_direction { OPTIONS_INOUT, OPTIONS_IN, OPTIONS_OUT };
+
 /* Strings are borrowed from argv, but for filter. */
 struct options {
 	enum options_action action;
@@ -40,6 +43,11 @@ struct options {
 	uint64_t	 count;		/* -c; 0: no end */
 	uint64_t	 buffer_bytes;	/* -B; 0: the agent's default */
 	bool		 no_promiscuous;
+	enum options_direction direction;
+	bool		 exact_filter;	/* tags count as in a file, for every filter */
+	bool		 headers_only;
+	uint32_t	 sample;	/* 1 in so many packets; 0: all */
+	uint32_t	 sample_flows;	/* 1 in so many flows; 0: all */
 
 	const char	*output;	/* path, or "-" for stdout */
 	enum options_format format;

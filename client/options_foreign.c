@@ -23,7 +23,7 @@ static const struct {
 } foreign[] = {
 	{ "AXxrV", { "--print" }, reads },
 	{ "CGWzb", { "--ring-buffer" }, rotates },
-	{ "adIjJLQy", { "--autostop", "--direction", "--linktype",
+	{ "adIjJLy", { "--autostop", "--linktype",
 	    "--list-data-link-types", "--list-time-stamp-types",
 	    "--monitor-mode", "--time-stamp-type" }, later },
 	{ "", { "--micro" }, nanoseconds },

@@ -27,6 +27,14 @@ int options_value_snaplen(const char *text, uint32_t *ret_snaplen,
 int options_value_size(const char *text, uint64_t *ret_bytes, struct err *err)
     MUST_CHECK;
 
+/* -Q: in, out or inout. */
+int options_value_direction(const char *text,
+    enum options_direction *ret_direction, struct err *err) MUST_CHECK;
+
+/* --sample and --sample-flows (name): "1/N", N 1 or more. */
+int options_value_sample(const char *name, const char *text, uint32_t *ret_n,
+    struct err *err) MUST_CHECK;
+
 /* -F. */
 int options_value_format(const char *text, enum options_format *ret_format,
     struct err *err) MUST_CHECK;

@@ -105,6 +105,35 @@ refuse:
 }
 
 int
+options_value_direction(const char *text, enum options_direction *ret_direction,
+    struct err *err)
+{
+	static const char *const names[] = { "inout", "in", "out" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(text, names[i]) == 0) {
+			*ret_direction = (enum options_direction)i;
+			return E_OK;
+		}
+	return err_set(err, E_USAGE, "-Q '%.60s': in, out or inout is needed", text);
+}
+
+int
+options_value_sample(const char *name, const char *text, uint32_t *ret_n,
+    struct err *err)
+{
+	const char *rest;
+	uint64_t value;
+
+	if (strncmp(text, "1/", 2) != 0 || !parse_u64(text + 2, &rest, &value) ||
+	    *rest != '\0' || value == 0 || value > PROTO_MAX_SAMPLE)
+		return err_set(err, E_USAGE, "%s '%.60s': 1/N is needed, N from 1 to "
+		    "%d", name, text, PROTO_MAX_SAMPLE);
+	*ret_n = (uint32_t)value;
+	return E_OK;
+}
+
+int
 options_value_format(const char *text, enum options_format *ret_format,
     struct err *err)
 {

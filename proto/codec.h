@@ -58,6 +58,9 @@ struct msg_program {
 	struct bpf_insn_raw *insns;
 };
 
+/* As the sensor sees it. */
+enum start_direction { START_INOUT = 0, START_IN = 1, START_OUT = 2 };
+
 struct msg_start {
 	uint32_t	 n_interfaces;
 	char		(*interfaces)[PROTO_MAX_NAME + 1];
@@ -67,6 +70,9 @@ struct msg_start {
 	struct msg_program *programs;
 	char		*filter_text;		/* never NULL */
 	uint64_t	 ring_bytes, log_bytes, max_packets;
+	enum start_direction direction;
+	bool		 headers_only;
+	uint32_t	 sample, sample_flows;	/* 1 in so many; 0: all */
 };
 
 struct msg_capture_interface {

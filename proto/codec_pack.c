@@ -189,6 +189,10 @@ fill_start(struct arena *arena, const struct msg_start *in, Capture__Start *out)
 	out->ring_bytes = in->ring_bytes;
 	out->log_bytes = in->log_bytes;
 	out->max_packets = in->max_packets;
+	out->direction = (uint32_t)in->direction;
+	out->headers_only = in->headers_only;
+	out->sample = in->sample;
+	out->sample_flows = in->sample_flows;
 	out->filter_text = arena_alloc(arena, len + 1);
 	if (out->filter_text == NULL)
 		return E_NOMEM;

@@ -213,8 +213,13 @@ take_start(struct arena *arena, const Capture__Start *in, struct msg_start *out)
 	int code;
 
 	if (in->snaplen == 0 || in->snaplen > PROTO_MAX_SNAPLEN ||
-	    len > PROTO_MAX_FILTER_TEXT)
+	    len > PROTO_MAX_FILTER_TEXT || in->direction > START_OUT ||
+	    in->sample > PROTO_MAX_SAMPLE || in->sample_flows > PROTO_MAX_SAMPLE)
 		return E_BADMSG;
+	out->direction = (enum start_direction)in->direction;
+	out->headers_only = in->headers_only;
+	out->sample = in->sample;
+	out->sample_flows = in->sample_flows;
 	out->snaplen = in->snaplen;
 	out->no_promiscuous = in->no_promiscuous;
 	out->exact_vlan = in->exact_vlan;

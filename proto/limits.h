@@ -36,6 +36,7 @@ enum {
 	PROTO_MAX_FILTER_TEXT = 65536,	/* as a pcapng option can hold */
 	PROTO_MAX_INTERFACES = 4096,	/* in one list or capture */
 	PROTO_MAX_ADDRESSES = 64,	/* of one interface in a list */
+	PROTO_MAX_SAMPLE = 1000000,	/* 1 in so many: fewer is no sample */
 	PROTO_MAX_NAME = 255,		/* host, interface, program names */
 	PROTO_MAX_TEXT = 1024,		/* an error's or a note's text */
 };

@@ -63,7 +63,9 @@ static const struct msg messages[] = {
 		.no_promiscuous = true, .exact_vlan = true, .drop_newest = true,
 		.n_programs = 2, .programs = programs,
 		.filter_text = filter_text, .ring_bytes = 1ull << 40,
-		.log_bytes = 77, .max_packets = UINT64_MAX } },
+		.log_bytes = 77, .max_packets = UINT64_MAX,
+		.direction = START_OUT, .headers_only = true, .sample = 10,
+		.sample_flows = PROTO_MAX_SAMPLE } },
 	{ .type = MSG_START, .start = {
 		.n_interfaces = 1, .interfaces = names, .snaplen = 1,
 		.filter_text = filter_text + sizeof(filter_text) - 1 } },
@@ -167,6 +169,10 @@ a_start_has_every_field(void **state)
 	assert_int_equal(s->ring_bytes, 1ull << 40);
 	assert_int_equal(s->log_bytes, 77);
 	assert_true(s->max_packets == UINT64_MAX);
+	assert_int_equal(s->direction, START_OUT);
+	assert_true(s->headers_only);
+	assert_int_equal(s->sample, 10);
+	assert_int_equal(s->sample_flows, PROTO_MAX_SAMPLE);
 	msg_free(&msg);
 }
 

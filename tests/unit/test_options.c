@@ -305,14 +305,39 @@ options_of_tcpdump_that_are_not_ours_say_what_to_do_instead(void **state)
 	assert_letters_refused("AXxrV", "capclient only captures: read the file with "
 	    "tcpdump -r, or use -w - | tcpdump -nr - -X");
 	assert_letters_refused("CGWzb", "no rotation yet: use -w - | dumpcap -i - -b ");
-	assert_letters_refused("QjJLyIad", "not yet");
+	assert_letters_refused("jJLyIad", "not yet");
 	assert_letters_refused("EHMNRTYZg~", "no such option: see capclient --help");
 	assert_refused("s1 -i eth0 -w x --print", "--print: capclient only captures");
-	assert_refused("s1 -i eth0 -w x --direction=in", "--direction: not yet");
 	assert_refused("s1 -i eth0 -w x --time-stamp-type host", "--time-stamp-type: not yet");
 	assert_refused("s1 -i eth0 -w x --dir", "--dir: no such option");
 	assert_refused("s1 -i eth0 -w x --micro", "nanoseconds");
 	assert_refused("s1 -i eth0 -w x --time-stamp-precision=micro", "nanoseconds");
+}
+
+static void
+direction_and_samples_are_taken_strictly(void **state)
+{
+	struct options o = parse("s1 -i eth0 -w x -Q in --exact-filter "
+	    "--headers-only --sample 1/10 --sample-flows=1/4");
+
+	(void)state;
+	assert_int_equal(o.direction, OPTIONS_IN);
+	assert_true(o.exact_filter && o.headers_only);
+	assert_int_equal(o.sample, 10);
+	assert_int_equal(o.sample_flows, 4);
+	options_free(&o);
+	o = parse("s1 -i eth0 -w x --direction=out");
+	assert_int_equal(o.direction, OPTIONS_OUT);
+	assert_false(o.exact_filter || o.headers_only);
+	assert_int_equal(o.sample, 0);
+	assert_int_equal(o.sample_flows, 0);
+	options_free(&o);
+	assert_refused("s1 -i eth0 -w x -Q both", "in, out or inout");
+	assert_refused("s1 -i eth0 -w x --sample 10", "1/N");
+	assert_refused("s1 -i eth0 -w x --sample 1/0", "1/N");
+	assert_refused("s1 -i eth0 -w x --sample 1/2x", "1/N");
+	assert_refused("s1 -i eth0 -w x --sample-flows 1/1000001", "1/N");
+	assert_refused("s1 -D -Q in", "-Q");
 }
 
 static void
@@ -503,6 +528,7 @@ main(void)
 		cmocka_unit_test(bad_options_are_named),
 		cmocka_unit_test(habits_of_tcpdump_that_change_no_packet_are_accepted),
 		cmocka_unit_test(options_of_tcpdump_that_are_not_ours_say_what_to_do_instead),
+		cmocka_unit_test(direction_and_samples_are_taken_strictly),
 		cmocka_unit_test(listing_takes_a_sensor_and_nothing_of_a_capture),
 		cmocka_unit_test(help_and_version_need_nothing_else),
 		cmocka_unit_test(the_filter_can_come_from_a_file),
