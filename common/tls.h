@@ -5,6 +5,8 @@
  * a certificate: the agent's must be for servers, the client's for clients,
  * and each must say so (a certificate without extended key usage is refused,
  * so that a sensor's stolen key cannot capture elsewhere).
+ *
+ * tls.c loads contexts and makes sessions, tls_cause.c names what failed.
  */
 #ifndef COMMON_TLS_H
 #define COMMON_TLS_H
