@@ -309,7 +309,7 @@ options_of_tcpdump_that_are_not_ours_say_what_to_do_instead(void **state)
 	assert_letters_refused("EHMNRTYZg~", "no such option: see capclient --help");
 	assert_refused("s1 -i eth0 -w x --print", "--print: capclient only captures");
 	assert_refused("s1 -i eth0 -w x --time-stamp-type host", "--time-stamp-type: not yet");
-	assert_refused("s1 -i eth0 -w x --dir", "--dir: no such option");
+	assert_refused("s1 -i eth0 -w x --lin", "--lin: no such option");
 	assert_refused("s1 -i eth0 -w x --micro", "nanoseconds");
 	assert_refused("s1 -i eth0 -w x --time-stamp-precision=micro", "nanoseconds");
 }
