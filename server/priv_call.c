@@ -1,6 +1,5 @@
-#include "server/priv_call.h"
+#include "server/priv_call_int.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,48 +7,12 @@
 
 #include "server/fdpass.h"
 
-enum {
-	MAX_INTERFACES = 4096,		/* PROTO_MAX_INTERFACES: no list says more */
-	REPLIES_PER_TURN = 16,		/* then other descriptors have their turn */
-};
-
-union request_fn {
-	priv_call_list_fn list;
-	priv_call_open_fn open;
-	priv_call_done_fn done;
-};
-
-struct priv_call_request {
-	struct priv_call_request *next;
-	uint32_t	 id;
-	bool		 is_sent;
-	bool		 is_cancelled;
-	union request_fn fn;
-	void		*arg;
-	struct priv_interface *interfaces;	/* LIST: pages so far */
-	size_t		 n_interfaces;
-	union priv_msg	*msg;		/* only priv_msg_size() bytes of it exist */
-};
-
-struct priv_call {
-	struct loop	*loop;
-	int		 fd;
-	struct loop_io	*io;
-	struct loop_timer *kick;	/* reports what a request function found */
-	struct priv_call_events events;
-	void		*arg;
-	uint32_t	 last_id;
-	bool		 is_gone;
-	bool		 was_told;	/* events.gone was called */
-	struct err	 why;		/* of is_gone */
-	struct priv_call_request *first;	/* in the order of asking */
-	union priv_msg	 reply;
-};
+enum { REPLIES_PER_TURN = 16 };	/* then other descriptors have their turn */
 
 /* --- the list of requests --- */
 
-static void
-request_free(struct priv_call_request *r)
+void
+priv_call_drop(struct priv_call_request *r)
 {
 	free(r->interfaces);
 	free(r->msg);
@@ -86,8 +49,8 @@ request_append(struct priv_call *call, struct priv_call_request *r)
 	*at = r;
 }
 
-static void
-request_unlink(struct priv_call *call, struct priv_call_request *r)
+void
+priv_call_unlink(struct priv_call *call, struct priv_call_request *r)
 {
 	struct priv_call_request **at = &call->first;
 
@@ -96,11 +59,10 @@ request_unlink(struct priv_call *call, struct priv_call_request *r)
 	*at = r->next;
 }
 
-/* Tell the asker that nothing will come of it, and forget it. */
-static void
-request_fail(struct priv_call *call, struct priv_call_request *r, const struct err *err)
+void
+priv_call_fail(struct priv_call *call, struct priv_call_request *r, const struct err *err)
 {
-	request_unlink(call, r);
+	priv_call_unlink(call, r);
 	if (!r->is_cancelled) {
 		switch ((enum priv_msg_type)r->msg->hdr.type) {
 		case PRIV_LIST:
@@ -115,13 +77,13 @@ request_fail(struct priv_call *call, struct priv_call_request *r, const struct e
 			break;
 		}
 	}
-	request_free(r);
+	priv_call_drop(r);
 }
 
 /* --- losing the boundary --- */
 
-static void
-set_gone(struct priv_call *call, const struct err *why)
+void
+priv_call_set_gone(struct priv_call *call, const struct err *why)
 {
 	if (call->is_gone)
 		return;
@@ -137,7 +99,7 @@ on_kick(void *arg)
 	struct priv_call *call = arg;
 
 	while (call->first != NULL)
-		request_fail(call, call->first, &call->why);
+		priv_call_fail(call, call->first, &call->why);
 	if (!call->was_told) {
 		call->was_told = true;
 		call->events.gone(&call->why, call->arg);
@@ -146,8 +108,8 @@ on_kick(void *arg)
 
 /* --- sending --- */
 
-static void
-send_requests(struct priv_call *call)
+void
+priv_call_send(struct priv_call *call)
 {
 	struct priv_call_request *r = call->first;
 	unsigned events = LOOP_READ;
@@ -164,14 +126,14 @@ send_requests(struct priv_call *call)
 			break;
 		}
 		if (ret != E_OK) {
-			set_gone(call, &err);
+			priv_call_set_gone(call, &err);
 			return;
 		}
 		r->is_sent = true;
 	}
 	if (!call->is_gone && loop_io_set(call->io, events) != E_OK) {
 		err_set(&err, E_NOMEM, "boundary: watch: out of memory");
-		set_gone(call, &err);
+		priv_call_set_gone(call, &err);
 	}
 }
 
@@ -182,184 +144,8 @@ submit(struct priv_call *call, struct priv_call_request *r)
 	if (call->is_gone)
 		loop_timer_set(call->kick, 0);
 	else
-		send_requests(call);
+		priv_call_send(call);
 	return r;
-}
-
-/* --- replies --- */
-
-/* Add a page; E_AGAIN when there is another one to ask for. */
-static int
-take_page(struct priv_call *call, struct priv_call_request *r, struct err *err)
-{
-	const struct priv_list_reply *reply = &call->reply.list_reply;
-	struct priv_interface *grown;
-
-	if (reply->code != E_OK) {
-		*err = (struct err){ .code = reply->code, .sys = reply->sys };
-		memcpy(err->what, reply->text, sizeof(err->what));
-		return reply->code;
-	}
-	if (reply->n > 0) {
-		grown = realloc(r->interfaces,
-		    (r->n_interfaces + reply->n) * sizeof(*grown));
-		if (grown == NULL)
-			return err_set(err, E_NOMEM, "interfaces: list: out of memory");
-		memcpy(grown + r->n_interfaces, reply->interfaces,
-		    reply->n * sizeof(*grown));
-		r->interfaces = grown;
-		r->n_interfaces += reply->n;
-	}
-	if (reply->next_index > r->msg->list.start_index && r->n_interfaces < MAX_INTERFACES)
-		return E_AGAIN;
-	return E_OK;
-}
-
-static void
-finish_list(struct priv_call *call, struct priv_call_request *r)
-{
-	struct err err = { .code = E_OK };
-	int ret = take_page(call, r, &err);
-
-	if (ret == E_AGAIN && !r->is_cancelled) {
-		r->msg->list.start_index = call->reply.list_reply.next_index;
-		r->id = r->msg->hdr.request_id = ++call->last_id;
-		r->is_sent = false;
-		send_requests(call);
-		return;
-	}
-	if (ret != E_OK && ret != E_AGAIN) {
-		request_fail(call, r, &err);
-		return;
-	}
-	request_unlink(call, r);
-	if (!r->is_cancelled)
-		r->fn.list(&err, r->interfaces, r->n_interfaces, r->arg);
-	request_free(r);
-}
-
-/* Nobody wants the capture any more: the OPEN becomes its CLOSE. */
-static void
-close_unwanted(struct priv_call *call, struct priv_call_request *r, int fd)
-{
-	uint32_t handle = call->reply.open_reply.handle;
-
-	close(fd);
-	memset(r->msg, 0, priv_msg_size(PRIV_CLOSE));
-	r->id = ++call->last_id;
-	priv_msg_init(r->msg, PRIV_CLOSE, r->id);
-	r->msg->close.handle = handle;
-	r->fn.done = NULL;
-	r->is_sent = false;
-	send_requests(call);
-}
-
-static void
-finish_open(struct priv_call *call, struct priv_call_request *r, int fd)
-{
-	const struct priv_open_reply *reply = &call->reply.open_reply;
-	struct err err = { .code = reply->code, .sys = reply->sys };
-	struct priv_opened opened = {
-		.fd = fd,
-		.handle = reply->handle,
-		.ifindex = reply->ifindex,
-		.link_type = reply->link_type,
-		.arphrd = reply->arphrd,
-		.snaplen = reply->snaplen,
-		.block_size = reply->block_size,
-		.block_nr = reply->block_nr,
-		.retire_ms = reply->retire_ms,
-		.is_promiscuous = reply->is_promiscuous != 0,
-	};
-
-	if (reply->code != E_OK) {
-		memcpy(err.what, reply->text, sizeof(err.what));
-		request_fail(call, r, &err);
-		return;
-	}
-	if (r->is_cancelled) {
-		close_unwanted(call, r, fd);
-		return;
-	}
-	memcpy(opened.name, reply->name, sizeof(opened.name));
-	request_unlink(call, r);
-	r->fn.open(&err, &opened, r->arg);
-	request_free(r);
-}
-
-static void
-finish_plain(struct priv_call *call, struct priv_call_request *r)
-{
-	const struct priv_result *reply = &call->reply.result;
-	struct err err = { .code = reply->code, .sys = reply->sys };
-
-	memcpy(err.what, reply->text, sizeof(err.what));
-	request_unlink(call, r);
-	if (!r->is_cancelled && r->fn.done != NULL)
-		r->fn.done(&err, r->arg);
-	request_free(r);
-}
-
-/* The reply's type for a request's. */
-static uint32_t
-reply_type(uint32_t request_type)
-{
-	return request_type - PRIV_LIST + PRIV_LIST_REPLY;
-}
-
-static struct priv_call_request *
-find_request(struct priv_call *call)
-{
-	struct priv_call_request *r = call->first;
-
-	while (r != NULL && (!r->is_sent || r->id != call->reply.hdr.request_id ||
-	    reply_type(r->msg->hdr.type) != call->reply.hdr.type))
-		r = r->next;
-	return r;
-}
-
-/* fd is passed on to the one who asked, or closed. */
-static int
-take_reply(struct priv_call *call, int fd, struct err *err)
-{
-	struct priv_call_request *r = find_request(call);
-
-	if (r == NULL) {
-		if (fd != -1)
-			close(fd);
-		return err_set(err, E_BADMSG, "boundary: %s: answers no request",
-		    priv_msg_name(call->reply.hdr.type));
-	}
-	if (r->msg->hdr.type == PRIV_LIST)
-		finish_list(call, r);
-	else if (r->msg->hdr.type == PRIV_OPEN)
-		finish_open(call, r, fd);
-	else
-		finish_plain(call, r);
-	return E_OK;
-}
-
-/* One message; E_AGAIN when there is none. */
-static int
-take_message(struct priv_call *call, struct err *err)
-{
-	size_t len;
-	int fd, ret;
-
-	ret = fdpass_recv(call->fd, &call->reply, sizeof(call->reply), &len, &fd, err);
-	if (ret != E_OK)
-		return ret;
-	ret = priv_msg_check(&call->reply, len, fd != -1, err);
-	if (ret != E_OK) {
-		if (fd != -1)
-			close(fd);
-		return ret;
-	}
-	if (call->reply.hdr.type == PRIV_END) {
-		call->events.end(call->arg);
-		return E_OK;
-	}
-	return take_reply(call, fd, err);
 }
 
 static void
@@ -370,11 +156,11 @@ on_boundary(unsigned events, void *arg)
 	int ret = E_OK;
 
 	for (int i = 0; ret == E_OK && i < REPLIES_PER_TURN && !call->is_gone; i++)
-		ret = take_message(call, &err);
+		ret = priv_call_take_message(call, &err);
 	if (ret != E_OK && ret != E_AGAIN)
-		set_gone(call, &err);
+		priv_call_set_gone(call, &err);
 	else if ((events & LOOP_WRITE) != 0)
-		send_requests(call);
+		priv_call_send(call);
 }
 
 /* --- life --- */
@@ -421,7 +207,7 @@ priv_call_free(struct priv_call *call)
 		struct priv_call_request *r = call->first;
 
 		call->first = r->next;
-		request_free(r);
+		priv_call_drop(r);
 	}
 	loop_timer_free(call->kick);
 	loop_io_free(call->io);
@@ -509,6 +295,6 @@ priv_call_cancel(struct priv_call *call, struct priv_call_request *request)
 		request->is_cancelled = true;
 		return;
 	}
-	request_unlink(call, request);
-	request_free(request);
+	priv_call_unlink(call, request);
+	priv_call_drop(request);
 }

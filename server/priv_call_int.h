@@ -1,0 +1,67 @@
+/*
+ * priv_call_int - what the files of the boundary's proxy share; see
+ * priv_call.h.
+ *
+ * priv_call.c has the requests, their list and the end of the boundary,
+ * priv_call_reply.c brings each answer to the one who asked.
+ */
+#ifndef SERVER_PRIV_CALL_INT_H
+#define SERVER_PRIV_CALL_INT_H
+
+#include "server/priv_call.h"
+
+union request_fn {
+	priv_call_list_fn list;
+	priv_call_open_fn open;
+	priv_call_done_fn done;
+};
+
+struct priv_call_request {
+	struct priv_call_request *next;
+	uint32_t	 id;
+	bool		 is_sent;
+	bool		 is_cancelled;
+	union request_fn fn;
+	void		*arg;
+	struct priv_interface *interfaces;	/* LIST: pages so far */
+	size_t		 n_interfaces;
+	union priv_msg	*msg;		/* only priv_msg_size() bytes of it exist */
+};
+
+struct priv_call {
+	struct loop	*loop;
+	int		 fd;
+	struct loop_io	*io;
+	struct loop_timer *kick;	/* reports what a request function found */
+	struct priv_call_events events;
+	void		*arg;
+	uint32_t	 last_id;
+	bool		 is_gone;
+	bool		 was_told;	/* events.gone was called */
+	struct err	 why;		/* of is_gone */
+	struct priv_call_request *first;	/* in the order of asking */
+	union priv_msg	 reply;
+};
+
+/* --- priv_call.c --- */
+
+/* Take a request out of the list; then it is the caller's to drop. */
+void priv_call_unlink(struct priv_call *call, struct priv_call_request *r);
+void priv_call_drop(struct priv_call_request *r);
+
+/* Tell the asker that nothing will come of it, and forget it. */
+void priv_call_fail(struct priv_call *call, struct priv_call_request *r,
+    const struct err *err);
+
+/* Send what is not sent yet, as far as the boundary takes it. */
+void priv_call_send(struct priv_call *call);
+
+/* The boundary is lost: the loop tells everybody.  The first reason counts. */
+void priv_call_set_gone(struct priv_call *call, const struct err *why);
+
+/* --- priv_call_reply.c --- */
+
+/* One message; E_AGAIN when there is none.  Every other code is final. */
+int priv_call_take_message(struct priv_call *call, struct err *err) MUST_CHECK;
+
+#endif /* SERVER_PRIV_CALL_INT_H */
