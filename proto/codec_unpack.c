@@ -1,10 +1,8 @@
+#include "proto/codec_unpack_int.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture.pb-c.h"
-
-#include "proto/codec.h"
-#include "proto/codec_int.h"
 #include "proto/wire.h"
 
 /*
@@ -13,9 +11,6 @@
  * size; no message of use comes near.
  */
 enum { DECODE_MEMORY_MAX = 16 << 20 };
-
-/* LINKTYPE_ values are 16 bits wide in pcapng. */
-enum { LINK_TYPE_MAX = UINT16_MAX };
 
 static void *
 pb_alloc(void *arena, size_t size)
@@ -30,34 +25,30 @@ pb_free(void *arena, void *p)
 	(void)p;
 }
 
-/* n zeroed items that outlive the arena but count against its limit. */
-static void *
-alloc_items(struct arena *arena, size_t n, size_t size)
+void *
+unpack_alloc_items(struct arena *arena, size_t n, size_t size)
 {
 	if (!arena_charge(arena, n * size))
 		return NULL;
 	return calloc(n, size);
 }
 
-static int
-alloc_failure(const struct arena *arena)
+int
+unpack_alloc_failure(const struct arena *arena)
 {
 	return arena->is_exceeded ? E_BADMSG : E_NOMEM;
 }
 
-/* A string's length as it was on the wire, a NUL inside included. */
-static size_t
-wire_strlen(const char *s)
+size_t
+unpack_strlen(const char *s)
 {
 	return s == protobuf_c_empty_string ? 0 : arena_size_of(s) - 1;
 }
 
-enum emptiness { MAY_BE_EMPTY, NOT_EMPTY };
-
-static int
-take_string(const char *s, char *dst, size_t size, enum emptiness emptiness)
+int
+unpack_string(const char *s, char *dst, size_t size, enum emptiness emptiness)
 {
-	size_t len = wire_strlen(s);
+	size_t len = unpack_strlen(s);
 
 	if (len >= size || strlen(s) != len ||
 	    (len == 0 && emptiness == NOT_EMPTY))
@@ -65,8 +56,6 @@ take_string(const char *s, char *dst, size_t size, enum emptiness emptiness)
 	memcpy(dst, s, len + 1);
 	return E_OK;
 }
-
-#define TAKE(s, dst, emptiness)	take_string(s, dst, sizeof(dst), emptiness)
 
 static int
 take_mac(const ProtobufCBinaryData *in, uint8_t mac[6], bool *ret_has_mac)
@@ -89,13 +78,13 @@ take_addresses(struct arena *arena, char **in, size_t n,
 		return E_BADMSG;
 	if (n == 0)
 		return E_OK;
-	addresses = alloc_items(arena, n, sizeof(*addresses));
+	addresses = unpack_alloc_items(arena, n, sizeof(*addresses));
 	if (addresses == NULL)
-		return alloc_failure(arena);
+		return unpack_alloc_failure(arena);
 	*ret_addresses = addresses;
 	*ret_n = (uint32_t)n;
 	for (size_t i = 0; i < n; i++)
-		if (TAKE(in[i], addresses[i], NOT_EMPTY) != E_OK)
+		if (UNPACK(in[i], addresses[i], NOT_EMPTY) != E_OK)
 			return E_BADMSG;
 	return E_OK;
 }
@@ -115,7 +104,7 @@ take_error(const Capture__Error *in, struct msg_error *out)
 {
 	if (in->code == E_OK || take_code(in->code, &out->code) != E_OK)
 		return E_BADMSG;
-	return TAKE(in->text, out->text, MAY_BE_EMPTY);
+	return UNPACK(in->text, out->text, MAY_BE_EMPTY);
 }
 
 static int
@@ -123,136 +112,27 @@ take_hello(const Capture__Hello *in, struct msg_hello *out)
 {
 	out->version = in->version;
 	if (in->version == 0 ||
-	    TAKE(in->program, out->program, MAY_BE_EMPTY) != E_OK ||
-	    TAKE(in->host, out->host, MAY_BE_EMPTY) != E_OK ||
-	    TAKE(in->os, out->os, MAY_BE_EMPTY) != E_OK)
+	    UNPACK(in->program, out->program, MAY_BE_EMPTY) != E_OK ||
+	    UNPACK(in->host, out->host, MAY_BE_EMPTY) != E_OK ||
+	    UNPACK(in->os, out->os, MAY_BE_EMPTY) != E_OK)
 		return E_BADMSG;
 	return E_OK;
-}
-
-static int
-take_program(struct arena *arena, const Capture__Program *in,
-    struct msg_program *out)
-{
-	size_t n = in->n_instructions;
-
-	if (n == 0 || n > PROTO_MAX_FILTER_INSNS ||
-	    in->link_type > LINK_TYPE_MAX)
-		return E_BADMSG;
-	out->insns = alloc_items(arena, n, sizeof(*out->insns));
-	if (out->insns == NULL)
-		return alloc_failure(arena);
-	out->link_type = in->link_type;
-	out->n_insns = (uint32_t)n;
-	for (size_t i = 0; i < n; i++) {
-		const Capture__Instruction *insn = in->instructions[i];
-
-		if (insn->code > UINT16_MAX || insn->jt > UINT8_MAX ||
-		    insn->jf > UINT8_MAX)
-			return E_BADMSG;
-		out->insns[i] = (struct bpf_insn_raw){
-			.code = (uint16_t)insn->code,
-			.jt = (uint8_t)insn->jt,
-			.jf = (uint8_t)insn->jf,
-			.k = insn->k,
-		};
-	}
-	return E_OK;
-}
-
-static int
-take_programs(struct arena *arena, const Capture__Start *in,
-    struct msg_start *out)
-{
-	size_t n = in->n_programs;
-	int code;
-
-	if (n > PROTO_MAX_PROGRAMS)
-		return E_BADMSG;
-	if (n == 0)
-		return E_OK;
-	out->programs = alloc_items(arena, n, sizeof(*out->programs));
-	if (out->programs == NULL)
-		return alloc_failure(arena);
-	out->n_programs = (uint32_t)n;
-	for (size_t i = 0; i < n; i++) {
-		for (size_t j = 0; j < i; j++)
-			if (in->programs[i]->link_type ==
-			    in->programs[j]->link_type)
-				return E_BADMSG;
-		code = take_program(arena, in->programs[i], &out->programs[i]);
-		if (code != E_OK)
-			return code;
-	}
-	return E_OK;
-}
-
-static int
-take_start_interfaces(struct arena *arena, const Capture__Start *in,
-    struct msg_start *out)
-{
-	size_t n = in->n_interfaces;
-
-	if (n == 0 || n > PROTO_MAX_INTERFACES)
-		return E_BADMSG;
-	out->interfaces = alloc_items(arena, n, sizeof(*out->interfaces));
-	if (out->interfaces == NULL)
-		return alloc_failure(arena);
-	out->n_interfaces = (uint32_t)n;
-	for (size_t i = 0; i < n; i++)
-		if (TAKE(in->interfaces[i], out->interfaces[i], NOT_EMPTY) !=
-		    E_OK)
-			return E_BADMSG;
-	return E_OK;
-}
-
-static int
-take_start(struct arena *arena, const Capture__Start *in, struct msg_start *out)
-{
-	size_t len = wire_strlen(in->filter_text);
-	int code;
-
-	if (in->snaplen == 0 || in->snaplen > PROTO_MAX_SNAPLEN ||
-	    len > PROTO_MAX_FILTER_TEXT || in->direction > START_OUT ||
-	    in->sample > PROTO_MAX_SAMPLE || in->sample_flows > PROTO_MAX_SAMPLE)
-		return E_BADMSG;
-	out->direction = (enum start_direction)in->direction;
-	out->headers_only = in->headers_only;
-	out->sample = in->sample;
-	out->sample_flows = in->sample_flows;
-	out->snaplen = in->snaplen;
-	out->no_promiscuous = in->no_promiscuous;
-	out->exact_vlan = in->exact_vlan;
-	out->drop_newest = in->drop_newest;
-	out->ring_bytes = in->ring_bytes;
-	out->log_bytes = in->log_bytes;
-	out->max_packets = in->max_packets;
-	out->filter_text = alloc_items(arena, len + 1, 1);
-	if (out->filter_text == NULL)
-		return alloc_failure(arena);
-	code = take_string(in->filter_text, out->filter_text, len + 1,
-	    MAY_BE_EMPTY);
-	if (code == E_OK)
-		code = take_start_interfaces(arena, in, out);
-	if (code == E_OK)
-		code = take_programs(arena, in, out);
-	return code;
 }
 
 static int
 take_interface(struct arena *arena, const Capture__Interface *in,
     struct msg_interface *out)
 {
-	if (in->index == 0 || in->link_type > LINK_TYPE_MAX)
+	if (in->index == 0 || in->link_type > UNPACK_LINK_TYPE_MAX)
 		return E_BADMSG;
 	out->index = in->index;
 	out->link_type = in->link_type;
 	out->is_up = in->up;
 	out->is_running = in->running;
 	out->is_loopback = in->loopback;
-	if (TAKE(in->name, out->name, NOT_EMPTY) != E_OK ||
-	    TAKE(in->description, out->description, MAY_BE_EMPTY) != E_OK ||
-	    TAKE(in->why_not, out->why_not, MAY_BE_EMPTY) != E_OK ||
+	if (UNPACK(in->name, out->name, NOT_EMPTY) != E_OK ||
+	    UNPACK(in->description, out->description, MAY_BE_EMPTY) != E_OK ||
+	    UNPACK(in->why_not, out->why_not, MAY_BE_EMPTY) != E_OK ||
 	    take_mac(&in->mac, out->mac, &out->has_mac) != E_OK)
 		return E_BADMSG;
 	return take_addresses(arena, in->addresses, in->n_addresses,
@@ -270,9 +150,9 @@ take_interface_list(struct arena *arena, const Capture__InterfaceList *in,
 		return E_BADMSG;
 	if (n == 0)
 		return E_OK;
-	out->interfaces = alloc_items(arena, n, sizeof(*out->interfaces));
+	out->interfaces = unpack_alloc_items(arena, n, sizeof(*out->interfaces));
 	if (out->interfaces == NULL)
-		return alloc_failure(arena);
+		return unpack_alloc_failure(arena);
 	out->n = (uint32_t)n;
 	for (size_t i = 0; i < n && code == E_OK; i++)
 		code = take_interface(arena, in->interfaces[i],
@@ -284,9 +164,9 @@ static int
 take_capture_interface(struct arena *arena, const Capture__CaptureInterface *in,
     struct msg_capture_interface *out)
 {
-	if (in->link_type > LINK_TYPE_MAX ||
-	    TAKE(in->name, out->name, NOT_EMPTY) != E_OK ||
-	    TAKE(in->description, out->description, MAY_BE_EMPTY) != E_OK ||
+	if (in->link_type > UNPACK_LINK_TYPE_MAX ||
+	    UNPACK(in->name, out->name, NOT_EMPTY) != E_OK ||
+	    UNPACK(in->description, out->description, MAY_BE_EMPTY) != E_OK ||
 	    take_mac(&in->mac, out->mac, &out->has_mac) != E_OK)
 		return E_BADMSG;
 	out->index = in->index;
@@ -305,15 +185,15 @@ take_started(struct arena *arena, const Capture__Started *in,
 
 	if (n == 0 || n > PROTO_MAX_INTERFACES || in->snaplen == 0 ||
 	    in->snaplen > PROTO_MAX_SNAPLEN ||
-	    TAKE(in->notes, out->notes, MAY_BE_EMPTY) != E_OK)
+	    UNPACK(in->notes, out->notes, MAY_BE_EMPTY) != E_OK)
 		return E_BADMSG;
 	out->snaplen = in->snaplen;
 	out->ring_bytes = in->ring_bytes;
 	out->log_bytes = in->log_bytes;
 	out->start.ns = in->start_time_ns;
-	out->interfaces = alloc_items(arena, n, sizeof(*out->interfaces));
+	out->interfaces = unpack_alloc_items(arena, n, sizeof(*out->interfaces));
 	if (out->interfaces == NULL)
-		return alloc_failure(arena);
+		return unpack_alloc_failure(arena);
 	out->n_interfaces = (uint32_t)n;
 	for (size_t i = 0; i < n && code == E_OK; i++)
 		code = take_capture_interface(arena, in->interfaces[i],
@@ -351,9 +231,9 @@ take_stats(struct arena *arena, const Capture__Stats *in, struct msg_stats *out)
 		return E_BADMSG;
 	if (n == 0)
 		return E_OK;
-	out->interfaces = alloc_items(arena, n, sizeof(*out->interfaces));
+	out->interfaces = unpack_alloc_items(arena, n, sizeof(*out->interfaces));
 	if (out->interfaces == NULL)
-		return alloc_failure(arena);
+		return unpack_alloc_failure(arena);
 	out->n_interfaces = (uint32_t)n;
 	for (size_t i = 0; i < n; i++)
 		out->interfaces[i] = (struct msg_interface_stats){
@@ -370,7 +250,7 @@ static int
 take_ended(struct arena *arena, const Capture__Ended *in, struct msg_ended *out)
 {
 	if (take_code(in->code, &out->code) != E_OK ||
-	    TAKE(in->text, out->text, MAY_BE_EMPTY) != E_OK)
+	    UNPACK(in->text, out->text, MAY_BE_EMPTY) != E_OK)
 		return E_BADMSG;
 	out->last_sequence = in->last_sequence;
 	if (in->stats == NULL)
@@ -398,7 +278,7 @@ take(struct arena *arena, const ProtobufCMessage *body, struct msg *out)
 	case MSG_HELLO:
 		return take_hello(in, &out->hello);
 	case MSG_START:
-		return take_start(arena, in, &out->start);
+		return unpack_start(arena, in, &out->start);
 	case MSG_INTERFACE_LIST:
 		return take_interface_list(arena, in, &out->interface_list);
 	case MSG_STARTED:
@@ -420,7 +300,7 @@ take(struct arena *arena, const ProtobufCMessage *body, struct msg *out)
 		take_pong(in, &out->pong);
 		return E_OK;
 	case MSG_NOTE:
-		return TAKE(((const Capture__Note *)in)->text, out->note.text,
+		return UNPACK(((const Capture__Note *)in)->text, out->note.text,
 		    NOT_EMPTY);
 	case MSG_LIST_REQUEST:
 	case MSG_STOP:
