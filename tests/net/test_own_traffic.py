@@ -1,11 +1,15 @@
 """A capture never sees the agent's own connections, of no session."""
+import contextlib
+import ipaddress
 import socket
+import subprocess
+import time
 
 import pytest
 
 import capfile
 import frames
-from lab import LONG, SENSOR4, SENSOR6, holds
+from lab import LONG, SENSOR4, SENSOR6, holds, run
 
 SECONDS = 60 if LONG else 10
 
@@ -21,8 +25,8 @@ def tcp_ports(data):
     return int.from_bytes(data[at:at + 2], "big"), int.from_bytes(data[at + 2:at + 4], "big")
 
 
-def own_packets(path):
-    return [p for p in capfile.read(path).packets if 9443 in tcp_ports(p.data)]
+def own_packets(path, port=9443):
+    return [p for p in capfile.read(path).packets if port in tcp_ports(p.data)]
 
 
 def contents(path):
@@ -86,3 +90,93 @@ def test_on_lo_each_packet_is_there_once(lab, agent):
     assert client.interrupt() == 0
     udp = [data[42:] for data in contents(lab.file("a.pcapng")) if data[23] == 17]
     assert udp == [b"local %03d" % i for i in range(100)]
+
+
+def foreign_frames(count):
+    """The agent's port, between two hosts that are not the agent's."""
+    return [frames.ethernet(0x0800, frames.ipv4(6, frames.tcp(b"%06d" % i * 10, dport=9443)))
+            for i in range(count)]
+
+
+@contextlib.contextmanager
+def more_addresses(lab, addresses, iface="mgmt0"):
+    """Addresses of the sensor for a while; one command for all."""
+    def change(verb, flags):
+        subprocess.run(["ip", "-n", lab.net.sensor, "-batch", "-"], check=True, text=True,
+                       input="".join(f"addr {verb} {a} dev {iface} {flags}\n" for a in addresses))
+
+    change("add", "")
+    try:
+        yield
+    finally:
+        change("del", "")
+
+
+@pytest.mark.parametrize("prefixed,name", [("10.9.0.77/24", "10.9.0.77"),
+                                           ("fd00:9::77/64", "[fd00:9::77]")], ids=["v4", "v6"])
+def test_an_address_that_came_during_a_capture_is_the_agents_own(lab, agent, prefixed, name):
+    """From the first packet on of the first connection to it."""
+    path = lab.file("a.pcapng")
+    first = lab.capture("-i", "mgmt0", "-w", path)
+    with more_addresses(lab, [prefixed]):
+        second = lab.capture("-i", "cap0", "-w", lab.file("b.pcapng"), "--server-name", "sensor1",
+                             sensor=name)
+        lab.sender().send(*frames.numbered(500))
+        assert second.interrupt() == 0
+        lab.net.socket(lab.net.client, socket.AF_INET, socket.SOCK_DGRAM).sendto(
+            b"not the agent's", (SENSOR4, 9))
+        assert first.interrupt() == 0
+    assert own_packets(path) == []
+    assert any(b"not the agent's" in data for data in contents(path))
+    assert len(contents(lab.file("b.pcapng"))) == 500
+
+
+def test_a_host_with_many_addresses_keeps_the_packets_of_others(lab):
+    """More than a filter holds: others' packets of the agent's port are still there."""
+    start = ipaddress.ip_address("10.9.64.1")
+    with more_addresses(lab, [f"{start + i}/32" for i in range(100)]):
+        lab.agent()
+        files = [lab.file(f"{i}.pcapng") for i in range(3)]
+        clients = [lab.capture("-i", "cap0", "-w", files[0])]
+        clients += [lab.capture("-i", "mgmt0", "-w", f) for f in files[1:]]
+        lab.sender().send(*foreign_frames(50))
+        assert [c.interrupt() for c in clients] == [0, 0, 0]
+    assert contents(files[0]) == foreign_frames(50)
+    for path in files[1:]:
+        assert own_packets(path) == []
+
+
+@pytest.fixture
+def redirected(lab):
+    """The sensor's port 443 is the agent's."""
+    def nft(*args):
+        run("ip", "netns", "exec", lab.net.sensor, "nft", *args)
+
+    nft("add table inet captest; add chain inet captest in "
+        "{ type nat hook prerouting priority dstnat; }; "
+        "add rule inet captest in tcp dport 443 redirect to :9443")
+    yield 443
+    nft("delete table inet captest")
+
+
+def test_of_a_redirected_connection_only_the_first_packets_are_seen(lab, agent, redirected):
+    """Until it is accepted nothing tells it from others' connections."""
+    def connect(path):
+        return lab.capture("-i", "cap0", "-w", path, sensor=f"{SENSOR4}:{redirected}")
+
+    path = lab.file("a.pcapng")
+    watching = lab.capture("-i", "mgmt0", "-w", path)
+    files = [lab.file(f"{i}.pcapng") for i in range(2)]
+    clients = [connect(files[0])]
+    began_ns = time.time_ns()
+    clients.append(connect(files[1]))
+    lab.sender().send_paced(frames.numbered(5000, size=1000), 5000)
+    assert [c.interrupt() for c in clients] == [0, 0]
+    assert watching.interrupt() == 0
+    assert [len(contents(f)) for f in files] == [5000, 5000]
+    assert own_packets(path) == []
+    # Usually SYN, ACK and ClientHello; on a busy machine more of the handshake.
+    seen = own_packets(path, redirected)
+    assert len({tcp_ports(p.data) for p in seen}) <= 1
+    assert all(p.ts_ns < began_ns for p in seen)
+    assert len(seen) <= 12
