@@ -6,7 +6,9 @@
 #include <netinet/in.h>
 
 #include "common/bpf_asm.h"
+#include "common/bpf_headers.h"
 #include "common/bpf_link.h"
+#include "common/bpf_sample.h"
 #include "common/bytes.h"
 
 enum {
@@ -295,17 +297,21 @@ append_own_traffic(struct bpf_prog *prog, const struct prologue_config *cfg)
 
 /* --- the other parts --- */
 
-/* A loopback interface shows each packet on its way out and again coming in. */
+/* Reject packets of type PACKET_OUTGOING, or all others. */
 static int
-append_loopback(struct bpf_prog *prog)
+append_direction(struct bpf_prog *prog, enum prologue_direction direction)
 {
-	static const struct bpf_insn_raw part[] = {
+	bool is_out = direction == PROLOGUE_OUT;
+	const struct bpf_insn_raw part[] = {
 		{ .code = BPF_LD | BPF_W | BPF_ABS, .k = (uint32_t)SKF_AD_OFF + SKF_AD_PKTTYPE },
-		{ .code = BPF_JMP | BPF_JEQ | BPF_K, .jt = 1, .k = PACKET_OUTGOING },
+		{ .code = BPF_JMP | BPF_JEQ | BPF_K, .jt = !is_out, .jf = is_out,
+		  .k = PACKET_OUTGOING },
 		{ .code = BPF_RET | BPF_K, .k = UINT32_MAX },
 		{ .code = BPF_RET | BPF_K, .k = 0 },
 	};
 
+	if (direction == PROLOGUE_INOUT)
+		return E_OK;
 	return bpf_link_append(prog, part, ARRAY_LEN(part));
 }
 
@@ -341,6 +347,30 @@ make_filter(const struct prologue_config *cfg, struct bpf_prog *ret_filter, stru
 	return E_OK;
 }
 
+/* What of the packets that match, and of each of them, is kept. */
+static int
+append_reduction(const struct prologue_config *cfg, struct bpf_prog *prog)
+{
+	struct bpf_prog part;
+	int code = E_OK;
+
+	if (cfg->sample > 1) {
+		bpf_sample_packets(cfg->sample, &part);
+		code = bpf_link_append(prog, part.insns, part.n);
+	}
+	if (code == E_OK && cfg->sample_flows > 1) {
+		code = bpf_sample_flows(cfg->link_type, cfg->sample_flows, &part);
+		if (code == E_OK)
+			code = bpf_link_append(prog, part.insns, part.n);
+	}
+	if (code == E_OK && cfg->headers_only) {
+		code = bpf_headers_program(cfg->link_type, cfg->snaplen, &part);
+		if (code == E_OK)
+			code = bpf_link_append(prog, part.insns, part.n);
+	}
+	return code;
+}
+
 static int
 append_all(const struct prologue_config *cfg, const struct bpf_prog *filter,
     struct bpf_prog *ret_prog)
@@ -350,10 +380,15 @@ append_all(const struct prologue_config *cfg, const struct bpf_prog *filter,
 	ret_prog->n = 0;
 	if (cfg->own != NULL && (cfg->mark != 0 || cfg->own->n > 0))
 		code = append_own_traffic(ret_prog, cfg);
+	/* A loopback interface shows each packet on its way out and again coming in. */
 	if (code == E_OK && cfg->is_loopback)
-		code = append_loopback(ret_prog);
+		code = append_direction(ret_prog, PROLOGUE_IN);
+	if (code == E_OK)
+		code = append_direction(ret_prog, cfg->direction);
 	if (code == E_OK)
 		code = bpf_link_append(ret_prog, filter->insns, filter->n);
+	if (code == E_OK)
+		code = append_reduction(cfg, ret_prog);
 	if (code == E_OK)
 		code = bpf_link_cap(ret_prog, cfg->snaplen);
 	return code;
@@ -369,6 +404,10 @@ prologue_build(const struct prologue_config *cfg, struct bpf_prog *ret_prog, str
 	if (code != E_OK)
 		return code;
 	code = append_all(cfg, &filter, &prog);
+	if (code == E_FILTER)
+		return err_set(err, code, "%s: not possible here: what is behind the link-layer "
+		    "header is not known for link type %u",
+		    cfg->sample_flows > 1 ? "sampling of flows" : "headers only", cfg->link_type);
 	if (code != E_OK)
 		return err_set(err, code, "filter: %u instructions: joined with the exclusion of "
 		    "the agent's own traffic (%u endpoints) more than %d", filter.n,
