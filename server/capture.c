@@ -32,9 +32,9 @@ log_end(const struct capture *c)
 		received += c->rings[i].stats.received - c->rings[i].ring.skipped;
 		dropped += c->rings[i].stats.dropped;
 	}
-	log_info(LOG_CAPTURE, "%s: ended%s%s: %llu packets received by filter, "
+	log_info(LOG_CAPTURE, "ended%s%s: %llu packets received by filter, "
 	    "%llu dropped by kernel, %llu sent in batches, %llu lost in full "
-	    "buffer", c->name, c->end_text[0] == '\0' ? "" : ": ", c->end_text,
+	    "buffer", c->end_text[0] == '\0' ? "" : ": ", c->end_text,
 	    (unsigned long long)received, (unsigned long long)dropped,
 	    (unsigned long long)c->batched, (unsigned long long)
 	    batch_log_lost_packets(c->stream.cursor));
@@ -79,6 +79,7 @@ run(void *arg)
 	struct capture *c = arg;
 	struct err err;
 
+	log_set_context(c->name);
 	if (conn_attach(c->conn, c->loop, capture_on_conn, c, &err) == E_OK) {
 		conn_resume(c->conn);
 		capture_watch_rings(c, LOOP_READ);
@@ -88,7 +89,7 @@ run(void *arg)
 		capture_read_messages(c);
 		capture_read_rings(c);
 		if (c->state != CAPTURE_DEAD && loop_run(c->loop, &err) != E_OK)
-			log_err(LOG_CAPTURE, "%s: %s", c->name, err.what);
+			log_err(LOG_CAPTURE, "%s", err.what);
 	}
 	c->state = CAPTURE_DEAD;
 	capture_read_stats(c);

@@ -23,8 +23,8 @@ capture_end_is_late(void *arg)
 {
 	struct capture *c = arg;
 
-	log_warn(LOG_CAPTURE, "%s: end: the client did not %s in time: "
-	    "connection dropped", c->name, c->state < CAPTURE_CLOSING ?
+	log_warn(LOG_CAPTURE, "end: the client did not %s in time: "
+	    "connection dropped", c->state < CAPTURE_CLOSING ?
 	    "take what was left" : "close");
 	capture_die(c);
 }
@@ -126,8 +126,8 @@ capture_on_stats_timer(void *arg)
 
 	loop_timer_set(c->stats_timer, CAPTURE_STATS_NS);
 	if (is_silent(c)) {
-		log_warn(LOG_CAPTURE, "%s: the client fell silent for %d s: "
-		    "connection dropped", c->name, CAPTURE_SILENCE_S);
+		log_warn(LOG_CAPTURE, "the client fell silent for %d s: "
+		    "connection dropped", CAPTURE_SILENCE_S);
 		capture_die(c);
 		return;
 	}
@@ -147,7 +147,7 @@ refuse(struct capture *c, int code, const char *text)
 {
 	struct msg msg = { .type = MSG_ERROR };
 
-	log_warn(LOG_CAPTURE, "%s: refused: %s", c->name, text);
+	log_warn(LOG_CAPTURE, "refused: %s", text);
 	msg.error.code = code;
 	snprintf(msg.error.text, sizeof(msg.error.text), "%s", text);
 	if (c->state >= CAPTURE_CLOSING || stream_send(c->conn, &msg) != E_OK) {
@@ -260,8 +260,7 @@ capture_on_conn(struct conn *conn, enum conn_event event, void *arg)
 		return;
 	case CONN_EV_ERROR:
 		if (c->state < CAPTURE_CLOSING)
-			log_warn(LOG_CAPTURE, "%s: %s", c->name,
-			    conn_error(conn)->what);
+			log_warn(LOG_CAPTURE, "%s", conn_error(conn)->what);
 		capture_die(c);
 		return;
 	}

@@ -28,7 +28,7 @@ tell(struct capture *c, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(msg.note.text, sizeof(msg.note.text), fmt, ap);
 	va_end(ap);
-	log_info(LOG_CAPTURE, "%s: %s", c->name, msg.note.text);
+	log_info(LOG_CAPTURE, "%s", msg.note.text);
 	if (c->state < CAPTURE_CLOSING && conn_queued(c->conn) < CAPTURE_UNREAD_MAX &&
 	    stream_send(c->conn, &msg) != E_OK)
 		capture_die(c);
@@ -90,7 +90,7 @@ capture_on_link_timer(void *arg)
 	struct err err;
 
 	if (interfaces_read(&list, &err) != E_OK) {
-		log_warn(LOG_CAPTURE, "%s: %s", c->name, err.what);
+		log_warn(LOG_CAPTURE, "%s", err.what);
 		loop_timer_set(c->link_timer, (int64_t)DOWN_MS * NS_PER_MS);
 		return;
 	}

@@ -101,8 +101,8 @@ read_ring(struct capture *c, struct capture_ring *r)
 				return false;
 			break;
 		case E_BADMSG:
-			log_warn(LOG_RING, "%s: interface '%s': read ring: "
-			    "corrupt block skipped", c->name, r->name);
+			log_warn(LOG_RING, "interface '%s': read ring: "
+			    "corrupt block skipped", r->name);
 			blocks++;
 			break;
 		default:
