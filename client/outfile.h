@@ -28,7 +28,7 @@ enum outfile_event {
 	OUTFILE_EV_ERROR,	/* see outfile_error(); nothing more is written */
 };
 
-/* Called from the loop; must not close out itself, see loop_defer(). */
+/* Called from the loop; must not close out itself. */
 typedef void (*outfile_fn)(struct outfile *out, enum outfile_event event,
     void *arg);
 

@@ -7,16 +7,8 @@
 
 #include "common/clock.h"
 
-struct deferred {
-	struct deferred	*next;
-	loop_fn		 fn;
-	void		*arg;
-};
-
 struct loop {
 	struct event_base *base;
-	struct event	*defer_event;
-	struct deferred	*defer_first, **defer_end;
 };
 
 struct loop_io {
@@ -40,26 +32,6 @@ struct loop_signal {
 	void		*arg;
 };
 
-/* Run what was deferred; what these defer waits for the next turn. */
-static void
-run_deferred(evutil_socket_t fd, short what, void *arg)
-{
-	struct loop *loop = arg;
-	struct deferred *d = loop->defer_first;
-
-	(void)fd;
-	(void)what;
-	loop->defer_first = NULL;
-	loop->defer_end = &loop->defer_first;
-	while (d != NULL) {
-		struct deferred *next = d->next;
-
-		d->fn(d->arg);
-		free(d);
-		d = next;
-	}
-}
-
 struct loop *
 loop_new(struct err *err)
 {
@@ -73,18 +45,12 @@ loop_new(struct err *err)
 	loop->base = event_base_new_with_config(cfg);
 	if (loop->base == NULL)
 		goto out;
-	loop->defer_end = &loop->defer_first;
-	loop->defer_event = event_new(loop->base, -1, 0, run_deferred, loop);
-	if (loop->defer_event == NULL)
-		goto out;
 	event_config_free(cfg);
 	return loop;
 out:
 	err_set(err, E_NOMEM, "event loop: create: out of memory or descriptors");
 	if (cfg != NULL)
 		event_config_free(cfg);
-	if (loop != NULL && loop->base != NULL)
-		event_base_free(loop->base);
 	free(loop);
 	return NULL;
 }
@@ -94,9 +60,6 @@ loop_free(struct loop *loop)
 {
 	if (loop == NULL)
 		return;
-	while (loop->defer_first != NULL)
-		run_deferred(-1, 0, loop);
-	event_free(loop->defer_event);
 	event_base_free(loop->base);
 	free(loop);
 }
@@ -113,20 +76,6 @@ void
 loop_stop(struct loop *loop)
 {
 	event_base_loopbreak(loop->base);
-}
-
-int
-loop_defer(struct loop *loop, loop_fn fn, void *arg)
-{
-	struct deferred *d = malloc(sizeof(*d));
-
-	if (d == NULL)
-		return E_NOMEM;
-	*d = (struct deferred){ .fn = fn, .arg = arg };
-	*loop->defer_end = d;
-	loop->defer_end = &d->next;
-	event_active(loop->defer_event, EV_TIMEOUT, 0);
-	return E_OK;
 }
 
 static void

@@ -34,13 +34,6 @@ int loop_run(struct loop *loop, struct err *err) MUST_CHECK;
 void loop_stop(struct loop *loop);
 
 /*
- * Call fn once, from the loop, after the callback that is running: the one
- * answer to "an object must not free itself inside its own callback".
- * E_NOMEM.
- */
-int loop_defer(struct loop *loop, loop_fn fn, void *arg) MUST_CHECK;
-
-/*
  * Watch fd (borrowed, level-triggered).  Nothing is watched until
  * loop_io_set().  NULL when out of memory.
  */

@@ -1,4 +1,4 @@
-/* common/loop: timers, descriptors, signals and deferred calls in order. */
+/* common/loop: timers, descriptors and signals, in order. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,7 +20,6 @@ struct world {
 	char		 said[64];	/* letters in the order of the calls */
 	int		 pipe[2];
 	struct loop_io	*io;
-	int		 n;
 };
 
 static void
@@ -68,6 +67,7 @@ end_world(void **state)
 	loop_io_free(w->io);
 	loop_timer_free(w->guard);
 	loop_free(w->loop);
+	loop_free(NULL);
 	close(w->pipe[0]);
 	close(w->pipe[1]);
 	return 0;
@@ -84,7 +84,6 @@ run(struct world *w)
 
 static void say_a(void *arg) { say(arg, 'a'); }
 static void say_b(void *arg) { say(arg, 'b'); }
-static void say_c(void *arg) { say(arg, 'c'); }
 
 static void
 say_stop(void *arg)
@@ -157,76 +156,6 @@ a_timer_may_free_itself(void **state)
 	loop_timer_set(self_freed, 0);
 	run(w);
 	assert_string_equal(w->said, ".");
-}
-
-static void
-defer_two_then_say(void *arg)
-{
-	struct world *w = arg;
-
-	assert_int_equal(loop_defer(w->loop, say_b, w), E_OK);
-	assert_int_equal(loop_defer(w->loop, say_stop, w), E_OK);
-	say(w, 'a');
-}
-
-static void
-deferred_calls_come_after_the_callback_in_order(void **state)
-{
-	struct world *w = *state;
-	struct loop_timer *t = loop_timer_new(w->loop, defer_two_then_say, w);
-
-	loop_timer_set(t, 0);
-	run(w);
-	assert_string_equal(w->said, "ab.");
-	loop_timer_free(t);
-}
-
-static void
-defer_for_ever(void *arg)
-{
-	struct world *w = arg;
-
-	/* Bounded, so that a failure ends too. */
-	if (++w->n < 100000)
-		assert_int_equal(loop_defer(w->loop, defer_for_ever, w), E_OK);
-	else
-		say_stop(w);
-}
-
-static void
-on_readable(unsigned events, void *arg)
-{
-	struct world *w = arg;
-
-	assert_int_equal(events, LOOP_READ);
-	say_stop(w);
-}
-
-static void
-calls_that_defer_themselves_do_not_starve_descriptors(void **state)
-{
-	struct world *w = *state;
-
-	w->io = loop_io_new(w->loop, w->pipe[0], on_readable, w);
-	assert_int_equal(loop_io_set(w->io, LOOP_READ), E_OK);
-	assert_int_equal(write(w->pipe[1], "x", 1), 1);
-	assert_int_equal(loop_defer(w->loop, defer_for_ever, w), E_OK);
-	run(w);
-	assert_true(w->n < 100);
-}
-
-static void
-what_is_deferred_when_the_loop_is_freed_is_still_called(void **state)
-{
-	struct world *w = *state;
-	struct err err;
-	struct loop *loop = loop_new(&err);
-
-	assert_int_equal(loop_defer(loop, say_a, w), E_OK);
-	assert_int_equal(loop_defer(loop, say_c, w), E_OK);
-	loop_free(loop);
-	loop_free(NULL);
-	assert_string_equal(w->said, "ac");
 }
 
 static void
@@ -313,9 +242,6 @@ main(void)
 		IN_WORLD(timers_come_in_the_order_of_their_times),
 		IN_WORLD(a_stopped_timer_is_silent_and_a_set_one_starts_anew),
 		IN_WORLD(a_timer_may_free_itself),
-		IN_WORLD(deferred_calls_come_after_the_callback_in_order),
-		IN_WORLD(calls_that_defer_themselves_do_not_starve_descriptors),
-		IN_WORLD(what_is_deferred_when_the_loop_is_freed_is_still_called),
 		IN_WORLD(a_descriptor_is_reported_while_it_is_ready),
 		IN_WORLD(nothing_is_reported_that_is_not_watched),
 		IN_WORLD(writing_is_watched_as_well_and_can_be_switched_to),
