@@ -22,16 +22,15 @@ static const char *const level_names[] = { "error", "warning", "info", "debug" }
 static const char *const level_words[] = { "err", "warn", "info", "debug" };
 
 static const char *const token_names[] = {
-	"main", "priv", "policy", "tls", "conn", "listen", "session", "capture",
-	"ring", "stream", "sandbox", "loop", "sensor", "output",
+	"main", "priv", "policy", "listen", "session", "capture", "ring",
+	"sandbox", "sensor",
 };
 
 static const char *program = "capture";
 static enum log_level levels[LOG_N_TOKENS] = {
 	LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO,
 	LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO,
-	LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO, LOG_LEVEL_INFO,
-	LOG_LEVEL_INFO, LOG_LEVEL_INFO,
+	LOG_LEVEL_INFO,
 };
 static _Thread_local char context[CONTEXT_LEN];
 

@@ -19,11 +19,10 @@
 enum log_level { LOG_LEVEL_ERR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 enum log_token {
-	LOG_MAIN, LOG_PRIV, LOG_POLICY, LOG_TLS, LOG_CONN, LOG_LISTEN,
-	LOG_SESSION, LOG_CAPTURE, LOG_RING, LOG_STREAM, LOG_SANDBOX, LOG_LOOP,
-	LOG_SENSOR, LOG_OUTPUT,
+	LOG_MAIN, LOG_PRIV, LOG_POLICY, LOG_LISTEN, LOG_SESSION, LOG_CAPTURE,
+	LOG_RING, LOG_SANDBOX, LOG_SENSOR,
 };
-enum { LOG_N_TOKENS = LOG_OUTPUT + 1 };
+enum { LOG_N_TOKENS = LOG_SENSOR + 1 };
 
 /* program is borrowed for the life of the process ("capagent"). */
 void log_init(const char *program);

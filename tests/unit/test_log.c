@@ -192,21 +192,21 @@ levels_hold_for_the_tokens_that_are_named(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(log_set("debug:ring,stream", &err), E_OK);
+	assert_int_equal(log_set("debug:ring,session", &err), E_OK);
 	assert_true(log_is_on(LOG_LEVEL_DEBUG, LOG_RING));
-	assert_true(log_is_on(LOG_LEVEL_DEBUG, LOG_STREAM));
+	assert_true(log_is_on(LOG_LEVEL_DEBUG, LOG_SESSION));
 	assert_false(log_is_on(LOG_LEVEL_DEBUG, LOG_MAIN));
 	assert_true(log_is_on(LOG_LEVEL_INFO, LOG_MAIN));
 	assert_int_equal(log_set("err", &err), E_OK);
 	assert_false(log_is_on(LOG_LEVEL_WARN, LOG_RING));
 	assert_true(log_is_on(LOG_LEVEL_ERR, LOG_RING));
-	assert_int_equal(log_set("warn:conn", &err), E_OK);
-	assert_false(log_is_on(LOG_LEVEL_INFO, LOG_CONN));
-	assert_true(log_is_on(LOG_LEVEL_WARN, LOG_CONN));
+	assert_int_equal(log_set("warn:listen", &err), E_OK);
+	assert_false(log_is_on(LOG_LEVEL_INFO, LOG_LISTEN));
+	assert_true(log_is_on(LOG_LEVEL_WARN, LOG_LISTEN));
 	listen_to_stderr();
-	log_info(LOG_CONN, "unheard");
+	log_info(LOG_LISTEN, "unheard");
 	log_debug(LOG_MAIN, "unheard");
-	log_warn(LOG_CONN, "heard");
+	log_warn(LOG_LISTEN, "heard");
 	stop_listening();
 	assert_int_equal(count("\n"), 1);
 	assert_int_equal(log_set("info", &err), E_OK);
@@ -262,7 +262,7 @@ a_flood_of_warnings_hides_no_error_of_the_same_wording(void **state)
 	for (int i = 0; i < FLOOD; i++)
 		log_warn(LOG_SESSION, "%s: %s", "peer", "garbage");
 	log_err(LOG_SESSION, "%s: %s", "capture", "failed");
-	log_warn(LOG_TLS, "%s: %s", "tls", "other module");
+	log_warn(LOG_POLICY, "%s: %s", "policy", "other module");
 	stop_listening();
 	assert_int_equal(count("capture: failed"), 1);
 	assert_int_equal(count("other module"), 1);
