@@ -412,12 +412,6 @@ conn_error(const struct conn *c)
 }
 
 int
-conn_fd(const struct conn *c)
-{
-	return c->fd;
-}
-
-int
 conn_peer_name(struct conn *c, char *dst, size_t size)
 {
 	return tls_peer_name(c->ssl, dst, size);

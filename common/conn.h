@@ -93,7 +93,6 @@ int conn_attach(struct conn *conn, struct loop *loop, conn_fn fn, void *arg,
     struct err *err) MUST_CHECK;
 
 const struct err *conn_error(const struct conn *conn);
-int conn_fd(const struct conn *conn);
 
 /* Common name of the peer's certificate, after SECURED. */
 int conn_peer_name(struct conn *conn, char *dst, size_t size) MUST_CHECK;

@@ -57,7 +57,6 @@ void batch_builder_free(struct batch_builder *b);
 uint8_t *batch_builder_add(struct batch_builder *b, const struct packet_meta *meta);
 
 uint32_t batch_builder_count(const struct batch_builder *b);
-size_t batch_builder_bytes(const struct batch_builder *b);
 
 /*
  * Close the open batch under this sequence number and empty the builder.  A

@@ -173,12 +173,6 @@ batch_builder_count(const struct batch_builder *b)
 	return b->n_packets;
 }
 
-size_t
-batch_builder_bytes(const struct batch_builder *b)
-{
-	return b->data_len;
-}
-
 static uint8_t *
 put_column(uint8_t *p, uint32_t field, const struct column *column)
 {

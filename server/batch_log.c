@@ -30,7 +30,6 @@ struct batch_log {
 	size_t		 max_bytes;
 	enum batch_log_policy policy;
 	size_t		 bytes;
-	uint64_t	 count;
 	uint64_t	 last_sequence;	/* 0 before the first batch */
 	struct node	*oldest, *newest;
 	struct log_cursor *cursors;
@@ -58,7 +57,6 @@ remove_oldest(struct batch_log *log)
 	if (log->oldest == NULL)
 		log->newest = NULL;
 	log->bytes -= node->batch->mem_bytes;
-	log->count--;
 	batch_unref(node->batch);
 	free(node);
 }
@@ -191,7 +189,6 @@ batch_log_append(struct batch_log *log, struct batch *batch)
 		log->oldest = node;
 	log->newest = node;
 	log->bytes += batch->mem_bytes;
-	log->count++;
 	for (struct log_cursor *c = log->cursors; c != NULL; c = c->next)
 		if (c->node == NULL)
 			c->node = node;
@@ -202,12 +199,6 @@ size_t
 batch_log_bytes(const struct batch_log *log)
 {
 	return log->bytes;
-}
-
-uint64_t
-batch_log_count(const struct batch_log *log)
-{
-	return log->count;
 }
 
 struct log_cursor *
@@ -296,18 +287,6 @@ batch_log_ack(struct log_cursor *cursor, uint64_t sequence)
 		release_acked(cursor->log);
 	}
 	return E_OK;
-}
-
-uint64_t
-batch_log_given(const struct log_cursor *cursor)
-{
-	return cursor->given;
-}
-
-uint64_t
-batch_log_acked(const struct log_cursor *cursor)
-{
-	return cursor->acked;
 }
 
 uint64_t

@@ -47,7 +47,6 @@ int batch_log_append(struct batch_log *log, struct batch *batch);
 
 /* Sum of mem_bytes held; never more than max_bytes. */
 size_t batch_log_bytes(const struct batch_log *log);
-uint64_t batch_log_count(const struct batch_log *log);	/* batches held */
 
 /*
  * A new reader that starts at the oldest batch held, with nothing
@@ -87,10 +86,6 @@ bool batch_log_has_next(const struct log_cursor *cursor);
  * E_STATE  more than was given out: the peer's fault
  */
 int batch_log_ack(struct log_cursor *cursor, uint64_t sequence) MUST_CHECK;
-
-/* Highest sequence given out (a gap's last included) and acknowledged. */
-uint64_t batch_log_given(const struct log_cursor *cursor);
-uint64_t batch_log_acked(const struct log_cursor *cursor);
 
 /* What this reader will not get: the sums of its gaps, given out or not. */
 uint64_t batch_log_lost_packets(const struct log_cursor *cursor);

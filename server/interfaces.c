@@ -284,18 +284,6 @@ interfaces_read(struct interfaces **ret_list, struct err *err)
 	return code;
 }
 
-size_t
-interfaces_count(const struct interfaces *list)
-{
-	return list->n;
-}
-
-const struct interface_info *
-interfaces_get(const struct interfaces *list, size_t i)
-{
-	return &list->items[i];
-}
-
 const struct interface_info *
 interfaces_find_index(const struct interfaces *list, uint32_t index)
 {

@@ -30,7 +30,7 @@ struct interface_info {
 	char		(*addresses)[64];	/* "10.0.0.1/24" */
 };
 
-struct interfaces;		/* a snapshot */
+struct interfaces;		/* a snapshot; at most PROTO_MAX_INTERFACES */
 
 /*
  * Ask the kernel.  E_SYS, E_NOMEM, E_BADMSG (an answer that is none), E_AGAIN
@@ -38,11 +38,6 @@ struct interfaces;		/* a snapshot */
  */
 int interfaces_read(struct interfaces **ret_list, struct err *err) MUST_CHECK;
 void interfaces_free(struct interfaces *list);
-
-/* In the kernel's order; at most PROTO_MAX_INTERFACES. */
-size_t interfaces_count(const struct interfaces *list);
-const struct interface_info *interfaces_get(const struct interfaces *list,
-    size_t i);
 
 /* NULL when there is none.  Valid as long as list. */
 const struct interface_info *interfaces_find_index(

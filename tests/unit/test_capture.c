@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "common/conn_int.h"
 #include "loop_lab.h"
 #include "peer_lab.h"
 #include "pki_lab.h"
@@ -669,7 +670,7 @@ a_client_that_breaks_off_ends_it(void **state)
 	struct lab *lab = *state;
 
 	start(lab, 1);
-	shutdown(conn_fd(lab->client.conn), SHUT_RDWR);
+	shutdown(lab->client.conn->fd, SHUT_RDWR);
 	loop_lab_until_set(lab->loop, &lab->is_done);
 }
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <openssl/ssl.h>
 
-#include "common/conn.h"
+#include "common/conn_int.h"
 #include "conn_lab.h"
 #include "loop_lab.h"
 
@@ -166,7 +166,7 @@ it_may_be_freed_on_an_error(void **state)
 
 	lab->agent.free_in = CONN_EV_ERROR;
 	conn_lab_secure(lab);
-	shutdown(conn_fd(lab->client.conn), SHUT_RDWR);
+	shutdown(lab->client.conn->fd, SHUT_RDWR);
 	loop_lab_until(lab->loop, both_are_over, lab);
 	assert_null(lab->agent.conn);
 	assert_int_equal(lab->agent.err.code, E_PEERGONE);
@@ -182,7 +182,7 @@ reset_of_the_peer_is_an_error_that_says_so(void **state)
 
 	conn_lab_secure(lab);
 	conn_pause(lab->client.conn);
-	assert_int_equal(connect(conn_fd(lab->client.conn), &nowhere,
+	assert_int_equal(connect(lab->client.conn->fd, &nowhere,
 	    sizeof(nowhere)), 0);
 	loop_lab_until_set(lab->loop, &lab->agent.is_over);
 	assert_int_equal(lab->agent.seen[CONN_EV_ERROR], 1);
@@ -196,7 +196,7 @@ an_end_without_tls_close_is_an_error(void **state)
 	struct conn_lab *lab = *state;
 
 	conn_lab_secure(lab);
-	shutdown(conn_fd(lab->client.conn), SHUT_WR);
+	shutdown(lab->client.conn->fd, SHUT_WR);
 	loop_lab_until_set(lab->loop, &lab->agent.is_over);
 	assert_int_equal(lab->agent.seen[CONN_EV_ERROR], 1);
 	assert_int_equal(lab->agent.err.code, E_PEERGONE);

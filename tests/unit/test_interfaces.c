@@ -97,7 +97,7 @@ a_link_message_is_understood(void **state)
 	put_attr(IFLA_LINKINFO | NLA_F_NESTED, "\x0e\x00\x01\x00" "wireguard\0\0", 16);
 	assert_int_equal(take_link(list), E_OK);
 
-	assert_int_equal(interfaces_count(list), 2);
+	assert_int_equal(list->n, 2);
 	info = interfaces_find_name(list, "eth0");
 	assert_int_equal(info->index, 7);
 	assert_int_equal(info->mtu, 9000);
@@ -143,7 +143,7 @@ addresses_go_to_their_interface(void **state)
 	put_attr(IFA_LOCAL, "\x0a\x00\x00", 3);
 	assert_int_equal(interfaces_take_address(list, message, message_len), E_OK);
 
-	info = interfaces_get(list, 0);
+	info = &list->items[0];
 	assert_int_equal(info->n_addresses, 3);
 	assert_string_equal(info->addresses[0], "10.0.0.1/24");
 	assert_string_equal(info->addresses[1], "10.0.0.3/32");
@@ -167,7 +167,7 @@ more_addresses_than_a_message_holds_are_left_out(void **state)
 		assert_int_equal(interfaces_take_address(list, message,
 		    message_len), E_OK);
 	}
-	assert_int_equal(interfaces_get(list, 0)->n_addresses,
+	assert_int_equal(list->items[0].n_addresses,
 	    PROTO_MAX_ADDRESSES);
 	interfaces_free(list);
 }
@@ -198,8 +198,8 @@ take_damaged_link(const uint8_t *p, size_t len, void *arg)
 
 	(void)arg;
 	assert_true(code == E_OK || code == E_BADMSG);
-	for (size_t i = 0; i < interfaces_count(list); i++)
-		assert_true(strlen(interfaces_get(list, i)->name) < IFNAMSIZ);
+	for (size_t i = 0; i < list->n; i++)
+		assert_true(strlen(list->items[i].name) < IFNAMSIZ);
 	interfaces_free(list);
 }
 
@@ -291,7 +291,7 @@ a_list_says_why_an_interface_cannot_be_captured(void **state)
 	assert_int_equal(in[2].link_type, 276);
 	msg_free(&msg);
 
-	assert_int_equal(interfaces_to_capture(interfaces_get(list, 0), &capture),
+	assert_int_equal(interfaces_to_capture(&list->items[0], &capture),
 	    E_OK);
 	assert_string_equal(capture.name, "eth0");
 	assert_int_equal(capture.index, 3);
@@ -410,7 +410,7 @@ list_many_interfaces(void)
 		return 77;
 	if (interfaces_read(&list, NULL) != E_OK)
 		return 1;
-	if (interfaces_count(list) < 301)
+	if (list->n < 301)
 		return 2;
 	if (interfaces_find_name(list, "f150") == NULL)
 		return 3;

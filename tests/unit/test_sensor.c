@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "client/sensor.h"
+#include "common/conn_int.h"
 #include "loop_lab.h"
 #include "peer_lab.h"
 #include "pki_lab.h"
@@ -773,7 +774,7 @@ a_connection_that_ends_is_a_failure_in_every_state(void **state)
 			lab = *state;
 			advance(lab, (enum stage)stage);
 			if (!in_order)
-				shutdown(conn_fd(lab->agent.conn), SHUT_RDWR);
+				shutdown(lab->agent.conn->fd, SHUT_RDWR);
 			conn_free(lab->agent.conn);
 			lab->agent.conn = NULL;
 			lab->agent.is_over = true;

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "common/conn_int.h"
 #include "loop_lab.h"
 #include "proto/limits.h"
 #include "ring_fake.h"
@@ -299,7 +300,7 @@ a_client_that_goes_leaves_nothing_in_any_state(void **state)
 			lab = *state;
 			advance(lab, (enum stage)stage);
 			if (!in_order)
-				shutdown(conn_fd(lab->client->conn), SHUT_RDWR);
+				shutdown(lab->client->conn->fd, SHUT_RDWR);
 			peer_lab_close(lab->client);
 			loop_lab_run_ms(lab->net.loop, 5);
 			while (lab->boundary.n_held > 0)
