@@ -3,6 +3,8 @@ import os
 import socket
 import subprocess
 
+import pytest
+
 from lab import CLIENT4, SENSOR4, TOP
 
 USAGE, CONFIG, PRIVILEGE, ADDRESS = 2, 3, 4, 5
@@ -79,6 +81,13 @@ def test_a_plain_user_is_told_about_the_privilege_first(lab):
             check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20)
         assert done.returncode == PRIVILEGE, done.stderr
         assert done.stderr.count("\n") == 1 and "CAP_NET_RAW" in done.stderr
+
+
+@pytest.mark.parametrize("fd", [0, 1, 2])
+def test_readiness_needs_a_descriptor_of_its_own(lab, fd):
+    """It is closed after the line, and the log goes to one of these."""
+    agent = lab.agent(ready=False, extra=("--ready-fd", str(fd)))
+    refused(agent, USAGE, f"--ready-fd {fd}")
 
 
 def test_what_is_installed_starts(lab):

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 import capfile
 import frames
 from lab import LONG, eventually
@@ -34,6 +36,20 @@ def test_terminate_drains_too(lab, agent):
     client.signal(signal.SIGTERM)
     assert client.wait() == 0
     assert numbers(path) == list(range(200))
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_capture_limited_by_timeout_ends_as_asked(lab, agent, attempt):
+    """timeout(1) signals its child and then the whole group: one wish, not two."""
+    sender = lab.sender()
+    clients = [lab.client("-i", "cap0", "-w", lab.file(f"{i}.pcapng"),
+                          prefix=("timeout", "--preserve-status", "1")) for i in range(2)]
+    for client in clients:
+        client.wait_listening()
+    sender.send(*frames.numbered(200))
+    for i, client in enumerate(clients):
+        assert client.wait() == 0, client.err.text()
+        assert numbers(lab.file(f"{i}.pcapng")) == list(range(200))
 
 
 def test_an_impatient_user_ends_at_once_and_not_before(lab, agent):
@@ -81,12 +97,23 @@ def test_count_is_exact(lab, agent):
     eventually(lambda: lab.net.promiscuity() == 0, 5, "end of the capture on the sensor")
 
 
-def test_ending_the_agent_ends_captures_in_order(lab, agent):
+@pytest.fixture
+def default_hangup():
+    """What starts here takes SIGHUP, also where nohup runs the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP],
+                         ids=lambda number: number.name)
+def test_ending_the_agent_ends_captures_in_order(lab, default_hangup, agent, number):
     path = lab.file("a.pcapng")
     client = lab.capture("-i", "cap0", "-w", path)
     lab.sender().send(*frames.numbered(300))
     start = time.monotonic()
-    assert agent.stop() == 0
+    agent.signal(number)
+    assert agent.wait() == 0
     assert time.monotonic() - start < 5
     # The user did not ask for this end: a line says why, and so does the status.
     assert client.wait() == 9

@@ -82,6 +82,7 @@ def test_a_port_that_is_closed(lab, agent):
 def test_an_output_that_cannot_be_written(lab, agent):
     refused(lab.client("-i", "cap0", "-w", lab.file("none/a.pcapng")), 7, "none/a.pcapng")
     refused(lab.client("-i", "cap0", "-w", lab.dir), 7, lab.dir)
+    refused(lab.client("-i", "cap0", "-i", "lo", "-w", lab.dir), 7, lab.dir)
 
 
 @pytest.fixture
@@ -120,6 +121,15 @@ def test_a_bad_filter_is_known_before_anything_is_sent(lab):
     """No agent runs: a connection would fail with another status."""
     refused(lab.client("-i", "cap0", "-w", lab.file("a.pcapng"), "-f", "udp and and"), 6,
             "syntax error")
+
+
+def test_a_filter_that_is_too_long_for_any_kernel(lab):
+    """As little a filter as one that does not parse; again no agent runs."""
+    path = lab.file("filter")
+    with open(path, "w", encoding="ascii") as f:
+        f.write(" or ".join(f"ether[{i % 200}] = {1 + i // 200}" for i in range(2600)))
+    refused(lab.client("-i", "cap0", "-w", lab.file("a.pcapng"), "--filter-file", path), 6,
+            "4096 instructions")
 
 
 def test_every_exit_status_is_documented():
