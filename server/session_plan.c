@@ -150,6 +150,20 @@ set_program(struct session *s, struct captures_socket *sock,
 	return E_OK;
 }
 
+static enum prologue_direction
+direction_of(enum start_direction direction)
+{
+	switch (direction) {
+	case START_INOUT:
+		return PROLOGUE_INOUT;
+	case START_IN:
+		return PROLOGUE_IN;
+	case START_OUT:
+		return PROLOGUE_OUT;
+	}
+	return PROLOGUE_INOUT;
+}
+
 /* Fill what is known of interface number i before it is opened. */
 static int
 plan_socket(struct session *s, uint32_t i, const struct priv_interface *iface,
@@ -174,6 +188,10 @@ plan_socket(struct session *s, uint32_t i, const struct priv_interface *iface,
 		.link_type = iface->link_type,
 		.is_loopback = (iface->flags & IFF_LOOPBACK) != 0,
 		.exact_vlan = start->exact_vlan,
+		.direction = direction_of(start->direction),
+		.headers_only = start->headers_only,
+		.sample = start->sample,
+		.sample_flows = start->sample_flows,
 		.snaplen = start->snaplen,
 	};
 	s->opened[i].index = iface->index;

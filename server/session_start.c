@@ -218,7 +218,8 @@ open_next(struct session *s)
 		.link_type = sock->socket.link.link_type,
 		.snaplen = start->snaplen,
 		.flags = (start->no_promiscuous ? 0u : PRIV_OPEN_PROMISCUOUS) |
-		    (sock->socket.link.is_loopback ? PRIV_OPEN_INBOUND : 0u),
+		    (sock->socket.link.is_loopback ||
+		    start->direction == START_IN ? PRIV_OPEN_INBOUND : 0u),
 		.ring_bytes = ring_bytes / start->n_interfaces,
 		.insns = prog->insns,
 		.n_insns = prog->n,
