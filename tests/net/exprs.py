@@ -108,6 +108,8 @@ def tag_bytes(r):
         ("ether[ether[12] & 15 + 8:2]", ("0x8100", "0x0800", "1")),
         ("ether[ether[5]+11]", ("8", "0x81", "0")),
         ("ether[ether[14] & 15:4]", ("1", "0x0800")),
+        ("ether[ether[5] - 2:4]", ("0x02000000", "0xffffff02")),
+        ("ether[ip[2:2] - 40]", ("8", "1", "0x45")), ("ether[ip[8] - 4:2]", ("0x0800", "0")),
         ("link[12:2]", ("0x8100", "0x0800"))))
     return f"{access} {relation(r)} {r.choice(found)}"
 
@@ -160,8 +162,7 @@ def below_zero(r):
     return r.choice((
         f"ip[ip[8] - {r.choice((1, 5, 64))}] {relation(r)} {r.randrange(256)}",
         f"tcp[tcp[12] - 100:2] {relation(r)} {r.choice(values.PORTS)}",
-        f"ether[ether[5] - 2:4] {relation(r)} {r.getrandbits(32)}",
-        f"ether[ip[2:2] - {r.choice((40, 60))}] {relation(r)} {r.randrange(256)}"))
+        f"udp[4:2] - udp[udp[1] - 4] {relation(r)} 8"))
 
 
 def many_ports(r):
