@@ -106,6 +106,58 @@ bpf_link_cap(struct bpf_prog *prog, uint32_t max)
 	return bpf_asm_finish(&a, prog);
 }
 
+/* --- shifts --- */
+
+static bool
+is_long_shift(const struct bpf_insn_raw *insn, uint32_t max_x)
+{
+	return (insn->code == (BPF_ALU | BPF_LSH | BPF_X) ||
+	    insn->code == (BPF_ALU | BPF_RSH | BPF_X)) && max_x >= 32;
+}
+
+/* A is kept in the scratch word while X, which only A compares, is looked at. */
+static void
+emit_shift(struct bpf_asm *a, uint16_t code, uint32_t slot)
+{
+	uint16_t nothing = bpf_asm_labels(a, 2), end = (uint16_t)(nothing + 1);
+
+	bpf_asm_insn(a, BPF_ST, slot);
+	bpf_asm_insn(a, BPF_MISC | BPF_TXA, 0);
+	bpf_asm_if(a, BPF_JMP | BPF_JGE | BPF_K, 32, nothing);
+	bpf_asm_insn(a, BPF_LD | BPF_MEM, slot);
+	bpf_asm_insn(a, code, 0);
+	bpf_asm_jump(a, end);
+	bpf_asm_bind(a, nothing);
+	bpf_asm_insn(a, BPF_LD | BPF_IMM, 0);
+	bpf_asm_bind(a, end);
+}
+
+int
+bpf_link_shifts(struct bpf_prog *prog)
+{
+	int slot = bpf_flow_free_slot(prog->insns, prog->n);
+	uint32_t max_x[BPF_PROG_MAX];
+	bool is_changed = false;
+	struct bpf_asm a;
+	uint16_t base;
+
+	bpf_flow_max_x(prog->insns, prog->n, max_x);
+	bpf_asm_init(&a);
+	base = bpf_asm_labels(&a, prog->n);
+	for (size_t pc = 0; pc < prog->n; pc++) {
+		bpf_asm_bind(&a, (uint16_t)(base + pc));
+		if (!is_long_shift(&prog->insns[pc], max_x[pc])) {
+			bpf_asm_copy(&a, prog->insns, pc, base);
+			continue;
+		}
+		if (slot < 0)
+			return E_FILTER;
+		emit_shift(&a, prog->insns[pc].code, (uint32_t)slot);
+		is_changed = true;
+	}
+	return is_changed ? bpf_asm_finish(&a, prog) : E_OK;
+}
+
 void
 bpf_link_return(struct bpf_prog *prog, uint32_t k)
 {

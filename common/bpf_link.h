@@ -27,10 +27,20 @@ int bpf_link_append(struct bpf_prog *prog, const struct bpf_insn_raw *part,
 int bpf_link_cap(struct bpf_prog *prog, uint32_t max) MUST_CHECK;
 
 /*
+ * Rewrite a program so that a shift by X of 32 and more leaves nothing, as in
+ * libpcap's interpreter, where the kernel shifts by the low five bits of X.
+ * *prog is untouched on failure.
+ *
+ * E_TOOBIG   does not fit
+ * E_FILTER   all sixteen scratch words are used, and one is needed
+ */
+int bpf_link_shifts(struct bpf_prog *prog) MUST_CHECK;
+
+/*
  * Rewrite a program compiled for the bytes of a file (Ethernet, tag in
  * place) so that it gives the same answer where the kernel has stripped the
  * outer tag: design.md 5.  A packet without a stripped tag runs the program
- * as it came.
+ * as it came, apart from its shifts: bpf_link_shifts() is part of this.
  *
  * E_TOOBIG   does not fit
  * E_FILTER   has a load that cannot be rewritten exactly

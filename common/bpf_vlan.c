@@ -34,8 +34,10 @@ bpf_link_vlan(struct bpf_prog *prog)
 	uint8_t live[BPF_PROG_MAX];
 	uint16_t tagged;
 	bool is_changed;
-	int code;
+	int code = bpf_link_shifts(prog);
 
+	if (code != E_OK)
+		return code;
 	/*
 	 * The kernel knows the tag by a flag of its own: a priority tag's value
 	 * may be 0.  The test leaves A at 0 for the copy that runs without a tag.

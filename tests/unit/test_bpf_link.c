@@ -24,6 +24,8 @@ static const char *const ethernet_expressions[] = {
 	"ip[ip[0] & 0xf] * 2 - 3 > 5", "vlan and ip[2:2] = 32", "vlan and udp[8:4]=0x61626364",
 	"vlan and tcp[tcpflags] & tcp-syn != 0", "vlan and portrange 50-60", "mpls",
 	"ether[len - 4] = 0x61", "ether[(len & 1) + 11:4] != ether[(len & 3) + 9:4]",
+	"1 << ether[5] >= 2", "ether[0:4] >> ether[5] = 0", "not 1 << udp[1] > 16",
+	"vlan and 1 << ether[5] << ether[19] > ether[0]", "(len << ether[5]) >> ether[0] > len",
 	"ether[0] + ether[13] + ether[14:4] * ether[ether[1]:2] & 3 != len & 3",
 };
 
@@ -157,6 +159,59 @@ a_rewrite_without_a_free_scratch_word_is_refused(void **state)
 	assert_int_equal(bpf_link_vlan(&prog), E_OK);
 	before.insns[0].k = 1;
 	assert_rewritten_answers_as_over_a_file("word at 10", &before, &prog);
+}
+
+/* --- shifts --- */
+
+/* 1 shifted to the left by the first byte, plus that byte. */
+static const struct bpf_insn_raw shift_by_byte[] = {
+	STMT(BPF_LD | BPF_B | BPF_ABS, 0), STMT(BPF_MISC | BPF_TAX, 0), STMT(BPF_LD | BPF_IMM, 1),
+	STMT(BPF_ALU | BPF_LSH | BPF_X, 0), STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
+	STMT(BPF_RET | BPF_A, 0),
+};
+
+static void
+a_shift_by_32_and_more_leaves_nothing(void **state)
+{
+	const struct lab_frame short_one = { .len = 1, .data = { 31 } };
+	const struct lab_frame long_one = { .len = 1, .data = { 33 } };
+	const struct bpf_aux aux = { .net_offset = 0 };
+	struct bpf_prog prog = { .n = ARRAY_LEN(shift_by_byte) };
+
+	(void)state;
+	memcpy(prog.insns, shift_by_byte, sizeof(shift_by_byte));
+	assert_int_equal(lab_run(&prog, &long_one, &aux), 2 + 33);
+	assert_int_equal(bpf_link_shifts(&prog), E_OK);
+	assert_int_equal(bpf_prog_check(prog.insns, prog.n, NULL), E_OK);
+	assert_int_equal(lab_run(&prog, &short_one, &aux), (1U << 31) + 31);
+	assert_int_equal(lab_run(&prog, &long_one, &aux), 0 + 33);
+}
+
+static void
+a_shift_that_is_always_short_stays_as_it_is(void **state)
+{
+	struct bpf_prog prog, rewritten;
+
+	(void)state;
+	lab_compile(LAB_ETHERNET, "1 << (ether[0] & 31) > 4", &prog);
+	rewritten = prog;
+	assert_int_equal(bpf_link_shifts(&rewritten), E_OK);
+	assert_memory_equal(&rewritten, &prog, sizeof(prog));
+}
+
+static void
+a_long_shift_without_a_free_scratch_word_is_refused(void **state)
+{
+	struct bpf_prog prog = { .n = 0 }, before;
+
+	(void)state;
+	for (uint32_t i = 0; i < BPF_MEMWORDS; i++)
+		prog.insns[prog.n++] = (struct bpf_insn_raw)STMT(BPF_ST, i);
+	memcpy(&prog.insns[prog.n], shift_by_byte, sizeof(shift_by_byte));
+	prog.n += ARRAY_LEN(shift_by_byte);
+	before = prog;
+	assert_int_equal(bpf_link_shifts(&prog), E_FILTER);
+	assert_memory_equal(&prog, &before, sizeof(prog));
 }
 
 /* --- random programs --- */
@@ -553,6 +608,9 @@ main(void)
 		cmocka_unit_test(without_the_rewrite_tagged_frames_get_other_answers),
 		cmocka_unit_test(a_program_that_reads_addresses_only_stays_as_it_is),
 		cmocka_unit_test(a_rewrite_without_a_free_scratch_word_is_refused),
+		cmocka_unit_test(a_shift_by_32_and_more_leaves_nothing),
+		cmocka_unit_test(a_shift_that_is_always_short_stays_as_it_is),
+		cmocka_unit_test(a_long_shift_without_a_free_scratch_word_is_refused),
 		cmocka_unit_test(random_programs_are_rewritten_exactly),
 		cmocka_unit_test(a_cooked_program_answers_without_the_header),
 		cmocka_unit_test(the_address_in_a_cooked_header_cannot_be_read),
