@@ -106,7 +106,9 @@ bpf_link_cap(struct bpf_prog *prog, uint32_t max)
 	return bpf_asm_finish(&a, prog);
 }
 
-/* --- shifts --- */
+/* --- arithmetic --- */
+
+#define NEGATIVE	0x80000000U	/* offsets from here on are not in the data */
 
 static bool
 is_long_shift(const struct bpf_insn_raw *insn, uint32_t max_x)
@@ -116,26 +118,53 @@ is_long_shift(const struct bpf_insn_raw *insn, uint32_t max_x)
 }
 
 /* A is kept in the scratch word while X, which only A compares, is looked at. */
-static void
-emit_shift(struct bpf_asm *a, uint16_t code, uint32_t slot)
+static int
+emit_shift(struct bpf_asm *a, uint16_t code, int slot)
 {
 	uint16_t nothing = bpf_asm_labels(a, 2), end = (uint16_t)(nothing + 1);
 
-	bpf_asm_insn(a, BPF_ST, slot);
+	if (slot < 0)
+		return E_FILTER;
+	bpf_asm_insn(a, BPF_ST, (uint32_t)slot);
 	bpf_asm_insn(a, BPF_MISC | BPF_TXA, 0);
 	bpf_asm_if(a, BPF_JMP | BPF_JGE | BPF_K, 32, nothing);
-	bpf_asm_insn(a, BPF_LD | BPF_MEM, slot);
+	bpf_asm_insn(a, BPF_LD | BPF_MEM, (uint32_t)slot);
 	bpf_asm_insn(a, code, 0);
 	bpf_asm_jump(a, end);
 	bpf_asm_bind(a, nothing);
 	bpf_asm_insn(a, BPF_LD | BPF_IMM, 0);
 	bpf_asm_bind(a, end);
+	return E_OK;
+}
+
+static bool
+is_wild_load(const struct bpf_insn_raw *insn, uint32_t max_x)
+{
+	return BPF_CLASS(insn->code) == BPF_LD && BPF_MODE(insn->code) == BPF_IND &&
+	    (uint64_t)insn->k + max_x >= NEGATIVE;
+}
+
+/* A is free, because the load is about to write it. */
+static void
+emit_load(struct bpf_asm *a, const struct bpf_insn_raw *insn)
+{
+	uint16_t inside = bpf_asm_labels(a, 1);
+
+	if (insn->k >= NEGATIVE) {
+		bpf_asm_insn(a, BPF_RET | BPF_K, 0);
+		return;
+	}
+	bpf_asm_insn(a, BPF_MISC | BPF_TXA, 0);
+	bpf_asm_unless(a, BPF_JMP | BPF_JGE | BPF_K, NEGATIVE - insn->k, inside);
+	bpf_asm_insn(a, BPF_RET | BPF_K, 0);
+	bpf_asm_bind(a, inside);
+	bpf_asm_insn(a, insn->code, insn->k);
 }
 
 int
-bpf_link_shifts(struct bpf_prog *prog)
+bpf_link_offline(struct bpf_prog *prog)
 {
-	int slot = bpf_flow_free_slot(prog->insns, prog->n);
+	int code = E_OK, slot = bpf_flow_free_slot(prog->insns, prog->n);
 	uint32_t max_x[BPF_PROG_MAX];
 	bool is_changed = false;
 	struct bpf_asm a;
@@ -144,18 +173,21 @@ bpf_link_shifts(struct bpf_prog *prog)
 	bpf_flow_max_x(prog->insns, prog->n, max_x);
 	bpf_asm_init(&a);
 	base = bpf_asm_labels(&a, prog->n);
-	for (size_t pc = 0; pc < prog->n; pc++) {
+	for (size_t pc = 0; pc < prog->n && code == E_OK; pc++) {
+		const struct bpf_insn_raw *insn = &prog->insns[pc];
+		bool is_shift = is_long_shift(insn, max_x[pc]);
+		bool is_load = is_wild_load(insn, max_x[pc]);
+
 		bpf_asm_bind(&a, (uint16_t)(base + pc));
-		if (!is_long_shift(&prog->insns[pc], max_x[pc])) {
+		if (is_shift)
+			code = emit_shift(&a, insn->code, slot);
+		else if (is_load)
+			emit_load(&a, insn);
+		else
 			bpf_asm_copy(&a, prog->insns, pc, base);
-			continue;
-		}
-		if (slot < 0)
-			return E_FILTER;
-		emit_shift(&a, prog->insns[pc].code, (uint32_t)slot);
-		is_changed = true;
+		is_changed |= is_shift || is_load;
 	}
-	return is_changed ? bpf_asm_finish(&a, prog) : E_OK;
+	return code == E_OK && is_changed ? bpf_asm_finish(&a, prog) : code;
 }
 
 void

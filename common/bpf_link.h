@@ -27,20 +27,22 @@ int bpf_link_append(struct bpf_prog *prog, const struct bpf_insn_raw *part,
 int bpf_link_cap(struct bpf_prog *prog, uint32_t max) MUST_CHECK;
 
 /*
- * Rewrite a program so that a shift by X of 32 and more leaves nothing, as in
- * libpcap's interpreter, where the kernel shifts by the low five bits of X.
- * *prog is untouched on failure.
+ * Rewrite a program so that it answers as libpcap's interpreter does where
+ * the kernel's arithmetic is another: a shift by X of 32 and more leaves
+ * nothing (the kernel shifts by the low five bits of X), and an indirect load
+ * whose offset is negative or wraps around ends the program with 0 (the
+ * kernel loads from where the sum points).  *prog is untouched on failure.
  *
  * E_TOOBIG   does not fit
  * E_FILTER   all sixteen scratch words are used, and one is needed
  */
-int bpf_link_shifts(struct bpf_prog *prog) MUST_CHECK;
+int bpf_link_offline(struct bpf_prog *prog) MUST_CHECK;
 
 /*
  * Rewrite a program compiled for the bytes of a file (Ethernet, tag in
  * place) so that it gives the same answer where the kernel has stripped the
  * outer tag: design.md 5.  A packet without a stripped tag runs the program
- * as it came, apart from its shifts: bpf_link_shifts() is part of this.
+ * as it came, apart from what bpf_link_offline() changes.
  *
  * E_TOOBIG   does not fit
  * E_FILTER   has a load that cannot be rewritten exactly

@@ -34,7 +34,7 @@ bpf_link_vlan(struct bpf_prog *prog)
 	uint8_t live[BPF_PROG_MAX];
 	uint16_t tagged;
 	bool is_changed;
-	int code = bpf_link_shifts(prog);
+	int code = bpf_link_offline(prog);
 
 	if (code != E_OK)
 		return code;

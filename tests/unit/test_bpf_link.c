@@ -161,7 +161,7 @@ a_rewrite_without_a_free_scratch_word_is_refused(void **state)
 	assert_rewritten_answers_as_over_a_file("word at 10", &before, &prog);
 }
 
-/* --- shifts --- */
+/* --- arithmetic --- */
 
 /* 1 shifted to the left by the first byte, plus that byte. */
 static const struct bpf_insn_raw shift_by_byte[] = {
@@ -181,7 +181,7 @@ a_shift_by_32_and_more_leaves_nothing(void **state)
 	(void)state;
 	memcpy(prog.insns, shift_by_byte, sizeof(shift_by_byte));
 	assert_int_equal(lab_run(&prog, &long_one, &aux), 2 + 33);
-	assert_int_equal(bpf_link_shifts(&prog), E_OK);
+	assert_int_equal(bpf_link_offline(&prog), E_OK);
 	assert_int_equal(bpf_prog_check(prog.insns, prog.n, NULL), E_OK);
 	assert_int_equal(lab_run(&prog, &short_one, &aux), (1U << 31) + 31);
 	assert_int_equal(lab_run(&prog, &long_one, &aux), 0 + 33);
@@ -195,8 +195,33 @@ a_shift_that_is_always_short_stays_as_it_is(void **state)
 	(void)state;
 	lab_compile(LAB_ETHERNET, "1 << (ether[0] & 31) > 4", &prog);
 	rewritten = prog;
-	assert_int_equal(bpf_link_shifts(&rewritten), E_OK);
+	assert_int_equal(bpf_link_offline(&rewritten), E_OK);
 	assert_memory_equal(&rewritten, &prog, sizeof(prog));
+}
+
+/* 3 + 0xfffffffe is 1: to the kernel an offset like any other. */
+static void
+a_load_whose_offset_wraps_or_is_negative_rejects(void **state)
+{
+	static const struct { uint32_t x, k, want; } rows[] = {
+		{ 1, 3, 7 }, { UINT32_MAX - 1, 3, 0 }, { 3, UINT32_MAX - 1, 0 },
+		{ 0, UINT32_MAX, 0 }, { UINT32_MAX, 0, 0 },
+	};
+	const struct lab_frame frame = { .len = 8, .data = { 1, 2, 4, 5, 6, 8, 9, 9 } };
+	const struct bpf_aux aux = { .net_offset = 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct bpf_prog prog = { .n = 5, .insns = {
+			STMT(BPF_LD | BPF_IMM, rows[i].x), STMT(BPF_MISC | BPF_TAX, 0),
+			STMT(BPF_LD | BPF_B | BPF_IND, rows[i].k),
+			STMT(BPF_ALU | BPF_ADD | BPF_K, 1), STMT(BPF_RET | BPF_A, 0) } };
+
+		assert_int_equal(lab_offline(&prog, &frame, frame.len), rows[i].want);
+		assert_int_equal(bpf_link_offline(&prog), E_OK);
+		assert_int_equal(bpf_prog_check(prog.insns, prog.n, NULL), E_OK);
+		assert_int_equal(lab_run(&prog, &frame, &aux), rows[i].want);
+	}
 }
 
 static void
@@ -210,7 +235,7 @@ a_long_shift_without_a_free_scratch_word_is_refused(void **state)
 	memcpy(&prog.insns[prog.n], shift_by_byte, sizeof(shift_by_byte));
 	prog.n += ARRAY_LEN(shift_by_byte);
 	before = prog;
-	assert_int_equal(bpf_link_shifts(&prog), E_FILTER);
+	assert_int_equal(bpf_link_offline(&prog), E_FILTER);
 	assert_memory_equal(&prog, &before, sizeof(prog));
 }
 
@@ -226,6 +251,7 @@ make_random_program(uint64_t *seed, uint32_t around, struct bpf_prog *ret_prog)
 		BPF_LDX | BPF_B | BPF_MSH, BPF_LD | BPF_LEN, BPF_LDX | BPF_LEN, BPF_LDX | BPF_IMM,
 		BPF_ST, BPF_STX, BPF_ALU | BPF_ADD | BPF_X, BPF_ALU | BPF_SUB | BPF_K,
 		BPF_ALU | BPF_AND | BPF_K, BPF_ALU | BPF_XOR | BPF_X, BPF_ALU | BPF_MUL | BPF_X,
+		BPF_ALU | BPF_RSH | BPF_X, BPF_ALU | BPF_LSH | BPF_X,
 		BPF_ALU | BPF_RSH | BPF_K, BPF_ALU | BPF_MOD | BPF_K, BPF_MISC | BPF_TAX,
 		BPF_MISC | BPF_TXA, BPF_LD | BPF_MEM, BPF_LDX | BPF_MEM,
 		BPF_JMP | BPF_JGT | BPF_K, BPF_JMP | BPF_JSET | BPF_X, BPF_JMP | BPF_JA,
@@ -278,7 +304,7 @@ random_programs_are_rewritten_exactly(void **state)
 			uint32_t want;
 
 			make_views(i, &taggings[round % ARRAY_LEN(taggings)], &file, &kernel, &aux);
-			want = lab_run(&prog, &file, &aux);
+			want = lab_offline(&prog, &file, file.len);
 			n_alive += want != 0;
 			if (lab_run(&rewritten, &kernel, &aux) != want)
 				fail_msg("round %u, frame %zu: not %u", round, i, want);
@@ -610,6 +636,7 @@ main(void)
 		cmocka_unit_test(a_rewrite_without_a_free_scratch_word_is_refused),
 		cmocka_unit_test(a_shift_by_32_and_more_leaves_nothing),
 		cmocka_unit_test(a_shift_that_is_always_short_stays_as_it_is),
+		cmocka_unit_test(a_load_whose_offset_wraps_or_is_negative_rejects),
 		cmocka_unit_test(a_long_shift_without_a_free_scratch_word_is_refused),
 		cmocka_unit_test(random_programs_are_rewritten_exactly),
 		cmocka_unit_test(a_cooked_program_answers_without_the_header),
