@@ -6,8 +6,7 @@
  * program has no loops.  No load reads beyond the packet, which would reject
  * it: the length is tested first.
  *
- * A program has no variables of these parts to mind but the last two scratch
- * words, which they use.
+ * The last two scratch words, 14 and 15, are theirs.
  */
 #ifndef COMMON_BPF_LAYERS_H
 #define COMMON_BPF_LAYERS_H

@@ -328,7 +328,8 @@ both_directions_of_a_flow_are_alike_on_every_link_type(void **state)
 	make_flows(276, ONE_IN, &cooked);
 	for (unsigned i = 0; i < N; i++) {
 		struct flow flow = random_flow(&seed), back = turned_round(&flow);
-		struct lab_frame f = frame_of(&flow), b = frame_of(&back), v = lab_tag(&b, 0x8100, 7);
+		struct lab_frame f = frame_of(&flow), b = frame_of(&back);
+		struct lab_frame v = lab_tag(&b, 0x8100, 7);
 		struct lab_frame ip = lab_strip(&f, 14);
 		struct bpf_aux aux = { .protocol = get_be16(f.data + 12) };
 		bool want = is_kept(&ethernet, &f, NULL);
@@ -388,8 +389,9 @@ flows_that_hardly_differ_are_kept_in_the_same_share(void **state)
 
 		make_flows(1, ns[n], &prog);
 		for (unsigned i = 0; i < N; i++) {
-			struct flow flow = { .len = 4, .src = { 10, 0, 0, 1 }, .dst = { 10, 0, 0, 2 },
-			    .sport = (uint16_t)(32768 + i), .dport = 443, .protocol = 6 };
+			struct flow flow = { .len = 4, .src = { 10, 0, 0, 1 },
+			    .dst = { 10, 0, 0, 2 }, .sport = (uint16_t)(32768 + i),
+			    .dport = 443, .protocol = 6 };
 			struct lab_frame f = frame_of(&flow);
 
 			by_port += is_kept(&prog, &f, NULL);
@@ -429,7 +431,8 @@ a_smaller_share_is_part_of_a_larger_one(void **state)
 		struct lab_frame f = frame_of(&flow);
 
 		for (size_t n = 1; n < ARRAY_LEN(ns); n++)
-			assert_true(!is_kept(&progs[n], &f, NULL) || is_kept(&progs[n - 1], &f, NULL));
+			assert_true(!is_kept(&progs[n], &f, NULL) ||
+			    is_kept(&progs[n - 1], &f, NULL));
 	}
 }
 

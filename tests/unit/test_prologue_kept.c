@@ -156,7 +156,8 @@ all_parts_together_answer_as_one_after_the_other(void **state)
 			want = run_parts(&cfg, &f, &m.aux);
 			got = lab_run(&prog, &f, &m.aux);
 			if (got != want)
-				fail_msg("round %u, frame %u: %u instead of %u", round, i, got, want);
+				fail_msg("round %u, frame %u: %u instead of %u", round, i, got,
+				    want);
 			n_kept += got > 0;
 			n_cut += got > 0 && got < f.len && got < cfg.snaplen;
 		}
