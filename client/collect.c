@@ -187,9 +187,7 @@ give_up(struct collect *c)
 
 	err_set(&err, E_OUTPUT, "output: it took nothing for %d s after the end: "
 	    "given up", STUCK_S);
-	collect_fail(c, &err);
-	c->output_dead = true;
-	collect_finish(c);
+	collect_output_failed(c, &err);
 }
 
 static void
@@ -239,7 +237,12 @@ watch_signals(struct collect *c, struct err *err)
 static void
 limit_reached(void *arg)
 {
-	collect_finish(arg);
+	struct collect *c = arg;
+
+	if (c->output_dead)
+		collect_report(c, "what the sensor still held is missing, and not "
+		    "counted");
+	collect_finish(c);
 }
 
 static int

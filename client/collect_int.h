@@ -86,6 +86,12 @@ bool collect_is_flushed(const struct collect *c);
 
 extern const struct sensor_events collect_sensor_events;
 
+/*
+ * Nothing more can be written: say so, and end when the agent's last counters
+ * have come.
+ */
+void collect_output_failed(struct collect *c, const struct err *err);
+
 /* Tell of the gaps since the last call, in one line. */
 void collect_report_gaps(struct collect *c);
 

@@ -37,8 +37,8 @@ format_gap(const struct msg_gap *gap, char *dst, size_t size)
 }
 
 /* Nothing more can be written; what still comes is counted. */
-static void
-output_failed(struct collect *c, const struct err *err)
+void
+collect_output_failed(struct collect *c, const struct err *err)
 {
 	bool was_flushing = c->state == COLLECT_FLUSHING;
 
@@ -106,7 +106,7 @@ on_batch(struct batch_reader *batch, void *arg)
 		}
 		if (write_packet(c, &packet, &err) != E_OK) {
 			c->ledger.lost_output++;
-			output_failed(c, &err);
+			collect_output_failed(c, &err);
 		}
 	}
 	if (c->output_dead || c->reader_gone)
@@ -204,7 +204,7 @@ on_outfile(struct outfile *out, enum outfile_event event, void *arg)
 		loop_timer_set(c->limit_timer, CLOSED_LIMIT_NS);
 		return;
 	case OUTFILE_EV_ERROR:
-		output_failed(c, outfile_error(out));
+		collect_output_failed(c, outfile_error(out));
 		return;
 	}
 }
