@@ -16,6 +16,10 @@ Expr = namedtuple("Expr", "text made_of has_tags filter")
 DEPTH = 3
 TRIES = 10
 
+# Of instructions.  The kernel takes 4096, and a filter that is exact about
+# tags is there twice.
+LONGEST = 1500
+
 
 def one_of(*words):
     return lambda r: r.choice(words)
@@ -306,7 +310,7 @@ def choose(rng, must, terms, sample):
             compiled = offline.Filter(text)
         except offline.Refused:
             continue
-        if compiled.reads_unwritten():
+        if compiled.reads_unwritten() or compiled.size > LONGEST:
             continue
         tries += 1
         matched = sum(compiled.matches(data) for data in sample)
