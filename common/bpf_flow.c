@@ -236,21 +236,58 @@ bpf_flow_max_x(const struct bpf_insn_raw *insns, size_t n,
 		step(&s, ret_max, insns, pc);
 }
 
-int
-bpf_flow_free_slot(const struct bpf_insn_raw *insns, size_t n)
+/* --- which scratch words are free --- */
+
+static bool
+reads_word(const struct bpf_insn_raw *insn)
 {
-	unsigned used = 0;
+	return (BPF_CLASS(insn->code) == BPF_LD || BPF_CLASS(insn->code) == BPF_LDX) &&
+	    BPF_MODE(insn->code) == BPF_MEM;
+}
 
-	for (size_t pc = 0; pc < n; pc++) {
-		const struct bpf_insn_raw *insn = &insns[pc];
-		unsigned class = BPF_CLASS(insn->code);
+static bool
+writes_word(const struct bpf_insn_raw *insn)
+{
+	return BPF_CLASS(insn->code) == BPF_ST || BPF_CLASS(insn->code) == BPF_STX;
+}
 
-		if (class == BPF_ST || class == BPF_STX ||
-		    (class <= BPF_LDX && BPF_MODE(insn->code) == BPF_MEM))
-			used |= 1U << insn->k;
+/* The words that are read behind instruction pc before they are written. */
+static uint16_t
+words_live_after(const struct bpf_insn_raw *insns, size_t pc,
+    const uint16_t live[static BPF_PROG_MAX])
+{
+	const struct bpf_insn_raw *insn = &insns[pc];
+
+	if (BPF_CLASS(insn->code) == BPF_RET)
+		return 0;
+	if (BPF_CLASS(insn->code) != BPF_JMP)
+		return live[pc + 1];
+	if (BPF_OP(insn->code) == BPF_JA)
+		return live[pc + 1 + insn->k];
+	return live[pc + 1 + insn->jt] | live[pc + 1 + insn->jf];
+}
+
+void
+bpf_flow_free_words(const struct bpf_insn_raw *insns, size_t n,
+    uint16_t ret_free[static BPF_PROG_MAX])
+{
+	uint16_t live[BPF_PROG_MAX];
+
+	for (size_t pc = n; pc-- > 0;) {
+		unsigned after = words_live_after(insns, pc, live);
+		unsigned own = reads_word(&insns[pc]) || writes_word(&insns[pc]) ?
+		    1U << insns[pc].k : 0;
+
+		ret_free[pc] = (uint16_t)~(after | own);
+		live[pc] = (uint16_t)(reads_word(&insns[pc]) ? after | own : after & ~own);
 	}
-	for (int slot = 0; slot < BPF_MEMWORDS; slot++)
-		if ((used & 1U << slot) == 0)
-			return slot;
+}
+
+int
+bpf_flow_lowest_word(uint16_t words)
+{
+	for (int word = 0; word < BPF_MEMWORDS; word++)
+		if ((words & 1U << word) != 0)
+			return word;
 	return -1;
 }

@@ -29,7 +29,14 @@ uint8_t bpf_flow_live_after(const struct bpf_insn_raw *insns, size_t pc,
 void bpf_flow_max_x(const struct bpf_insn_raw *insns, size_t n,
     uint32_t ret_max[static BPF_PROG_MAX]);
 
-/* The lowest word of M[] that the program does not use, or -1. */
-int bpf_flow_free_slot(const struct bpf_insn_raw *insns, size_t n);
+/*
+ * For each instruction: a bit for each word of M[] that it neither reads nor
+ * leaves to be read, so that what stands in its place may use the word.
+ */
+void bpf_flow_free_words(const struct bpf_insn_raw *insns, size_t n,
+    uint16_t ret_free[static BPF_PROG_MAX]);
+
+/* The lowest word of a set of bpf_flow_free_words(), or -1. */
+int bpf_flow_lowest_word(uint16_t words);
 
 #endif /* COMMON_BPF_FLOW_H */

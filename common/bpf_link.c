@@ -164,12 +164,14 @@ emit_load(struct bpf_asm *a, const struct bpf_insn_raw *insn)
 int
 bpf_link_offline(struct bpf_prog *prog)
 {
-	int code = E_OK, slot = bpf_flow_free_slot(prog->insns, prog->n);
+	int code = E_OK;
+	uint16_t free_words[BPF_PROG_MAX];
 	uint32_t max_x[BPF_PROG_MAX];
 	bool is_changed = false;
 	struct bpf_asm a;
 	uint16_t base;
 
+	bpf_flow_free_words(prog->insns, prog->n, free_words);
 	bpf_flow_max_x(prog->insns, prog->n, max_x);
 	bpf_asm_init(&a);
 	base = bpf_asm_labels(&a, prog->n);
@@ -180,7 +182,7 @@ bpf_link_offline(struct bpf_prog *prog)
 
 		bpf_asm_bind(&a, (uint16_t)(base + pc));
 		if (is_shift)
-			code = emit_shift(&a, insn->code, slot);
+			code = emit_shift(&a, insn->code, bpf_flow_lowest_word(free_words[pc]));
 		else if (is_load)
 			emit_load(&a, insn);
 		else

@@ -34,7 +34,7 @@ int bpf_link_cap(struct bpf_prog *prog, uint32_t max) MUST_CHECK;
  * kernel loads from where the sum points).  *prog is untouched on failure.
  *
  * E_TOOBIG   does not fit
- * E_FILTER   all sixteen scratch words are used, and one is needed
+ * E_FILTER   all sixteen scratch words are in use where one is needed
  */
 int bpf_link_offline(struct bpf_prog *prog) MUST_CHECK;
 

@@ -9,10 +9,11 @@
 struct rewrite {
 	struct bpf_asm	*a;
 	const struct bpf_move *move;
-	int		 slot;			/* free scratch word, or -1 */
 	bool		 is_changed;
+	int		 slot;			/* of the instruction at hand: free word, or -1 */
 	uint8_t		 live_after;		/* of the instruction at hand */
 	uint8_t		 live[BPF_PROG_MAX];
+	uint16_t	 free_words[BPF_PROG_MAX];
 	uint32_t	 max_x[BPF_PROG_MAX];
 };
 
@@ -321,6 +322,7 @@ rewrite_insn(struct rewrite *w, const struct bpf_insn_raw *insns, size_t pc, uin
 	const struct bpf_insn_raw *insn = &insns[pc];
 
 	w->live_after = bpf_flow_live_after(insns, pc, w->live);
+	w->slot = bpf_flow_lowest_word(w->free_words[pc]);
 	if (BPF_CLASS(insn->code) == BPF_LD || BPF_CLASS(insn->code) == BPF_LDX) {
 		switch (BPF_MODE(insn->code)) {
 		case BPF_LEN:
@@ -346,7 +348,7 @@ bpf_move_append(struct bpf_asm *a, const struct bpf_insn_raw *insns, size_t n,
 	struct rewrite w = { .a = a, .move = move };
 	uint16_t base = bpf_asm_labels(a, n);
 
-	w.slot = bpf_flow_free_slot(insns, n);
+	bpf_flow_free_words(insns, n, w.free_words);
 	bpf_flow_live(insns, n, w.live);
 	bpf_flow_max_x(insns, n, w.max_x);
 	for (size_t pc = 0; pc < n; pc++) {

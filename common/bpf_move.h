@@ -43,7 +43,7 @@ struct bpf_move {
  * Loads at negative offsets (ancillary, network header) stay as they are.
  *
  * E_FILTER  it reads a byte that has no source, or a rewritten load needs a
- *           scratch word and all sixteen are used
+ *           scratch word where all sixteen are in use
  */
 int bpf_move_append(struct bpf_asm *a, const struct bpf_insn_raw *insns, size_t n,
     const struct bpf_move *move, bool *ret_is_changed) MUST_CHECK;

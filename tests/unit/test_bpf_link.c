@@ -136,28 +136,43 @@ a_program_that_reads_addresses_only_stays_as_it_is(void **state)
 	assert_memory_equal(rewritten.insns, prog.insns, prog.n * sizeof(prog.insns[0]));
 }
 
+/* All sixteen scratch words are written before body, and from word first on read behind it. */
+static struct bpf_prog
+crowd(const struct bpf_insn_raw *body, size_t n, uint32_t first)
+{
+	struct bpf_prog prog = { .n = 0 };
+
+	for (uint32_t i = 0; i < BPF_MEMWORDS; i++)
+		prog.insns[prog.n++] = (struct bpf_insn_raw)STMT(BPF_ST, i);
+	memcpy(&prog.insns[prog.n], body, n * sizeof(body[0]));
+	prog.n += (uint32_t)n;
+	for (uint32_t i = first; i < BPF_MEMWORDS; i++) {
+		prog.insns[prog.n++] = (struct bpf_insn_raw)STMT(BPF_LDX | BPF_MEM, i);
+		prog.insns[prog.n++] = (struct bpf_insn_raw)STMT(BPF_ALU | BPF_ADD | BPF_X, 0);
+	}
+	prog.insns[prog.n++] = (struct bpf_insn_raw)STMT(BPF_RET | BPF_A, 0);
+	assert_int_equal(bpf_prog_check(prog.insns, prog.n, NULL), E_OK);
+	return prog;
+}
+
 static void
 a_rewrite_without_a_free_scratch_word_is_refused(void **state)
 {
-	struct bpf_prog prog = { .n = 0 }, before;
+	/* A word across the tag's start needs X as a second register. */
+	static const struct bpf_insn_raw body[] = {
+		STMT(BPF_LDX | BPF_IMM, 9), STMT(BPF_LD | BPF_W | BPF_ABS, 10),
+		STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
+	};
+	struct bpf_prog prog = crowd(body, ARRAY_LEN(body), 0), before = prog;
 
 	(void)state;
-	for (uint32_t i = 0; i < BPF_MEMWORDS; i++)
-		prog.insns[prog.n++] = (struct bpf_insn_raw)STMT(BPF_ST, i);
-	/* A word across the tag's start needs X as a second register. */
-	prog.insns[prog.n++] = (struct bpf_insn_raw)STMT(BPF_LDX | BPF_IMM, 9);
-	prog.insns[prog.n++] = (struct bpf_insn_raw)STMT(BPF_LD | BPF_W | BPF_ABS, 10);
-	prog.insns[prog.n++] = (struct bpf_insn_raw)STMT(BPF_ALU | BPF_ADD | BPF_X, 0);
-	prog.insns[prog.n++] = (struct bpf_insn_raw)STMT(BPF_RET | BPF_A, 0);
-	assert_int_equal(bpf_prog_check(prog.insns, prog.n, NULL), E_OK);
-	before = prog;
 	assert_int_equal(bpf_link_vlan(&prog), E_FILTER);
 	assert_memory_equal(&prog, &before, sizeof(prog));
 
-	/* With one word free it is exact. */
-	prog.insns[0].k = 1;
+	/* With one word that nobody reads any more it is exact. */
+	before = prog = crowd(body, ARRAY_LEN(body), 1);
 	assert_int_equal(bpf_link_vlan(&prog), E_OK);
-	before.insns[0].k = 1;
+	assert_int_equal(bpf_prog_check(prog.insns, prog.n, NULL), E_OK);
 	assert_rewritten_answers_as_over_a_file("word at 10", &before, &prog);
 }
 
@@ -227,16 +242,15 @@ a_load_whose_offset_wraps_or_is_negative_rejects(void **state)
 static void
 a_long_shift_without_a_free_scratch_word_is_refused(void **state)
 {
-	struct bpf_prog prog = { .n = 0 }, before;
+	struct bpf_prog prog = crowd(shift_by_byte, ARRAY_LEN(shift_by_byte) - 1, 0);
+	struct bpf_prog before = prog;
 
 	(void)state;
-	for (uint32_t i = 0; i < BPF_MEMWORDS; i++)
-		prog.insns[prog.n++] = (struct bpf_insn_raw)STMT(BPF_ST, i);
-	memcpy(&prog.insns[prog.n], shift_by_byte, sizeof(shift_by_byte));
-	prog.n += ARRAY_LEN(shift_by_byte);
-	before = prog;
 	assert_int_equal(bpf_link_offline(&prog), E_FILTER);
 	assert_memory_equal(&prog, &before, sizeof(prog));
+	before = prog = crowd(shift_by_byte, ARRAY_LEN(shift_by_byte) - 1, 1);
+	assert_int_equal(bpf_link_offline(&prog), E_OK);
+	assert_rewritten_answers_as_over_a_file("shift", &before, &prog);
 }
 
 /* --- random programs --- */
