@@ -194,8 +194,8 @@ def to_many(r):
                      "ether multicast", "broadcast", "multicast"))
 
 
-PROTOCOLS = ("ip", "ip6", "arp", "rarp", "tcp", "udp", "icmp", "icmp6", "sctp", "igmp", "ip", "tcp",
-             "udp", "ip6 and udp", "tcp and ip6", "ah", "esp", "pim", "vrrp")
+PROTOCOLS = ("ip", "ip", "ip6", "arp", "rarp", "tcp", "tcp", "udp", "udp", "icmp", "icmp6",
+             "sctp", "igmp", "ip6 and udp", "tcp and ip6", "ah", "esp", "pim", "vrrp")
 ICMP = ("icmp[icmptype] = icmp-echo", "icmp[icmptype] != icmp-echoreply", "icmp[icmpcode] = 0",
         "icmp6[icmp6type] = icmp6-echo", "icmp6[0] = 135")
 LLC = ("stp", "iso", "llc", "ipx", "netbeui", "atalk", "llc u", "decnet", "aarp")
