@@ -48,11 +48,12 @@ make_filter(const struct prologue_config *cfg, struct bpf_prog *ret_filter, stru
 		if (code == E_FILTER)
 			return err_set(err, code, "filter: reads a part of the link-layer header "
 			    "that a cooked interface does not have");
-	} else if (code == E_OK && cfg->link_type == LINK_ETHERNET && cfg->exact_vlan) {
-		code = bpf_link_vlan(ret_filter);
+	} else if (code == E_OK && cfg->exact_vlan) {
+		code = cfg->link_type == LINK_ETHERNET ? bpf_link_vlan(ret_filter) :
+		    bpf_link_offline(ret_filter);
 		if (code == E_FILTER)
-			return err_set(err, code, "filter: cannot be translated for VLAN tags: "
-			    "no free scratch memory");
+			return err_set(err, code, "filter: cannot be made exact: no free "
+			    "scratch memory");
 	}
 	if (code != E_OK)
 		return err_set(err, code, "filter: %zu instructions: translated for this "

@@ -361,6 +361,17 @@ the_client_filter_is_translated_for_the_socket(void **state)
 	ip = lab_strip(&tcp, 14);
 	assert_int_equal(lab_run(&prog, &ip, NULL), 0);
 
+	/* The kernel shifts by the low five bits of 64: a file's reader by all. */
+	lab_compile(LAB_RAW, "1 << ip[8] >= 1", &filter);
+	cfg.n_filter = filter.n;
+	ip = lab_strip(&udp, 14);
+	assert_int_equal(ip.data[8], 64);
+	build(&cfg, &prog);
+	assert_int_equal(lab_run(&prog, &ip, NULL), 0);
+	cfg.exact_vlan = false;
+	build(&cfg, &prog);
+	assert_int_equal(lab_run(&prog, &ip, NULL), SNAPLEN);
+
 	lab_compile(LAB_COOKED, "udp port 53", &filter);
 	cfg.link_type = 276;
 	cfg.n_filter = filter.n;
