@@ -103,6 +103,8 @@ collect_flush(struct collect *c)
 void
 collect_stop(struct collect *c)
 {
+	if (!c->stop_asked)
+		c->moved = clock_mono();
 	c->stop_asked = true;
 	if (c->state == COLLECT_RUNNING) {
 		c->state = COLLECT_STOPPING;
@@ -274,13 +276,13 @@ take_back_unwritten(struct collect *c)
 {
 	uint64_t blocks, packets;
 
-	if (c->out == NULL)
+	if (c->head_blocks == 0)
 		return;
 	blocks = outfile_blocks_written(c->out);
 	packets = blocks > c->head_blocks ? blocks - c->head_blocks : 0;
 	if (packets < c->written)
 		ledger_take_back(&c->ledger, c->written - packets,
-		    c->output_dead ? LEDGER_LOST : LEDGER_UNWANTED);
+		    c->reader_gone ? LEDGER_UNWANTED : LEDGER_LOST);
 }
 
 static void
@@ -288,18 +290,18 @@ close_output(struct collect *c)
 {
 	struct err err;
 
-	if (c->output_dead || c->reader_gone)
-		take_back_unwritten(c);
-
 	if (c->sink != NULL) {
 		c->ledger.cut = c->ops->cut(c->sink);
 		c->ops->free(c->sink);
 	}
-	if (c->out != NULL && outfile_close(c->out,
-	    c->status == EXIT_INTERRUPTED || c->output_dead ?
+	if (c->out == NULL)
+		return;
+	if (outfile_stop(c->out, c->status == EXIT_INTERRUPTED || c->output_dead ?
 	    INTERRUPTED_LIMIT_MS : OUTPUT_LIMIT_MS, &err) != E_OK &&
 	    !c->reader_gone && c->status == EXIT_COMPLETE)
 		collect_fail(c, &err);
+	take_back_unwritten(c);
+	(void)outfile_close(c->out, 0, NULL);
 }
 
 static void

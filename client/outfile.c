@@ -169,7 +169,7 @@ outfile_written(const struct outfile *out)
 	uint64_t written;
 
 	pthread_mutex_lock(lock);
-	written = out->written;
+	written = out->written + out->part;
 	pthread_mutex_unlock(lock);
 	return written;
 }
@@ -187,7 +187,7 @@ outfile_blocks_written(const struct outfile *out)
 	uint64_t blocks;
 
 	pthread_mutex_lock(lock);
-	blocks = out->blocks;
+	blocks = out->blocks + out->part_blocks;
 	pthread_mutex_unlock(lock);
 	return blocks;
 }
@@ -367,11 +367,9 @@ destroy(struct outfile *out)
 }
 
 int
-outfile_close(struct outfile *out, int timeout_ms, struct err *err)
+outfile_stop(struct outfile *out, int timeout_ms, struct err *err)
 {
 	const uint64_t one = 1;
-	bool ended;
-	int ret;
 
 	push_open(out);
 	pthread_mutex_lock(&out->lock);
@@ -379,21 +377,29 @@ outfile_close(struct outfile *out, int timeout_ms, struct err *err)
 	pthread_mutex_unlock(&out->lock);
 	if (write(out->wake_fd, &one, sizeof(one)) < 0)
 		abort();
-	ended = wait_for_end(out, timeout_ms);
-	if (!ended)
+	if (!wait_for_end(out, timeout_ms))
 		pthread_cancel(out->writer);
 	pthread_join(out->writer, NULL);
+	out->is_stopped = true;
 
 	/* It may have ended after the wait, before it could be cancelled. */
-	if (out->has_ended)
-		ret = out->error.code;
-	else
-		ret = err_set(&out->error, E_TIMEOUT,
+	if (!out->has_ended)
+		err_set(&out->error, E_TIMEOUT,
 		    "'%s': write: the reader takes nothing", out->path);
-	if (out->fd >= 0 && close(out->fd) != 0 && ret == E_OK)
-		ret = outfile_err(&out->error, out->path, "close");
-	if (ret != E_OK && err != NULL)
+	if (out->fd >= 0 && close(out->fd) != 0 && out->error.code == E_OK)
+		outfile_err(&out->error, out->path, "close");
+	out->fd = -1;
+	if (out->error.code != E_OK && err != NULL)
 		*err = out->error;
+	return out->error.code;
+}
+
+int
+outfile_close(struct outfile *out, int timeout_ms, struct err *err)
+{
+	int ret = out->is_stopped ? out->error.code :
+	    outfile_stop(out, timeout_ms, err);
+
 	destroy(out);
 	return ret;
 }

@@ -63,12 +63,18 @@ uint64_t outfile_written(const struct outfile *out);	/* bytes write() took */
 /*
  * Blocks are outfile_reserve() calls: how many there were, and how many are
  * wholly in the output or were taken by a pipe; final after
- * OUTFILE_EV_CLOSED and OUTFILE_EV_ERROR.
+ * outfile_stop().
  */
 uint64_t outfile_blocks_submitted(const struct outfile *out);
 uint64_t outfile_blocks_written(const struct outfile *out);
 
 const struct err *outfile_error(const struct outfile *out);
+
+/*
+ * End the writer as outfile_close() does, but keep out, whose counts are then
+ * final.  Only outfile_close() may follow, and the counting functions.
+ */
+int outfile_stop(struct outfile *out, int timeout_ms, struct err *err);
 
 /*
  * Flush, wait for the writer (up to timeout_ms, -1 for ever), close.  Checks close() too.

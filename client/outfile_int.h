@@ -19,6 +19,7 @@
 enum {
 	OUTFILE_BUFFER_BYTES = 256 << 10,	/* one write() */
 	OUTFILE_BUFFER_MARKS = 8192,	/* even of the smallest blocks, more than fit */
+	OUTFILE_PIECE_BYTES = 16 << 10,	/* to a pipe: a slow reader is seen to read */
 	OUTFILE_FULL_BYTES = 4 << 20,
 	OUTFILE_POOL_BUFFERS = OUTFILE_FULL_BYTES / OUTFILE_BUFFER_BYTES,
 };
@@ -60,8 +61,11 @@ struct outfile {
 	unsigned	 n_pool;
 	uint64_t	 written;
 	uint64_t	 blocks;		/* whole ones in written */
+	size_t		 part;		/* of in_flight, not yet in written */
+	uint32_t	 part_blocks;	/* whole ones in part */
 	bool		 is_closing;	/* write what waits, then end */
 	bool		 has_ended;
+	bool		 is_stopped;	/* joined: counts are final */
 	bool		 is_reader_gone;
 	struct err	 error;		/* code E_OK while all is well */
 	struct mail	 mail;		/* the one message to the loop */

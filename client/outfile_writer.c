@@ -94,12 +94,10 @@ poll_cancellable(struct pollfd *fds, nfds_t n)
 	return ready;
 }
 
-/* How many blocks of b are whole in its first len bytes? */
+/* How many blocks of b are whole in its first len bytes, n at least? */
 static uint32_t
-whole_blocks(const struct outfile_buffer *b, size_t len)
+whole_blocks(const struct outfile_buffer *b, uint32_t n, size_t len)
 {
-	uint32_t n = 0;
-
 	while (n < b->n_marks && b->mark[n] <= len)
 		n++;
 	return n;
@@ -114,7 +112,7 @@ cut_to_mark(struct outfile *out, const struct outfile_buffer *b, size_t done)
 {
 	off_t base = out->start + (off_t)out->written;
 	struct stat st;
-	uint32_t n = whole_blocks(b, done);
+	uint32_t n = whole_blocks(b, 0, done);
 	size_t keep = n == 0 ? 0 : b->mark[n - 1];
 
 	/* Somebody else appends to the same file: their bytes stay. */
@@ -122,6 +120,26 @@ cut_to_mark(struct outfile *out, const struct outfile_buffer *b, size_t done)
 	    st.st_size != base + (off_t)done)
 		return done;
 	return ftruncate(out->fd, base + (off_t)keep) == 0 ? keep : done;
+}
+
+/* Let the owner see how far the buffer under way has come. */
+static void
+set_part(struct outfile *out, const struct outfile_buffer *b, size_t done)
+{
+	uint32_t n = whole_blocks(b, out->part_blocks, done);
+
+	pthread_mutex_lock(&out->lock);
+	out->part = done;
+	out->part_blocks = n;
+	pthread_mutex_unlock(&out->lock);
+}
+
+/* A blocking write() to a pipe returns when all is taken: so in pieces. */
+static size_t
+piece_of(const struct outfile *out, size_t left)
+{
+	return !out->is_regular && left > OUTFILE_PIECE_BYTES ?
+	    OUTFILE_PIECE_BYTES : left;
 }
 
 /* Write all of b; returns false when nothing more can be written. */
@@ -132,10 +150,11 @@ write_buffer(struct outfile *out, const struct outfile_buffer *b)
 
 	while (done < b->len) {
 		ssize_t n = write_cancellable(out->fd, b->data + done,
-		    b->len - done);
+		    piece_of(out, b->len - done));
 
 		if (n >= 0) {
 			done += (size_t)n;
+			set_part(out, b, done);
 		} else if (errno == EAGAIN) {
 			/* Whoever shares this stdout made it non-blocking. */
 			struct pollfd pfd = { .fd = out->fd, .events = POLLOUT };
@@ -155,7 +174,9 @@ write_buffer(struct outfile *out, const struct outfile_buffer *b)
 		return true;
 	pthread_mutex_lock(&out->lock);
 	out->written += done;
-	out->blocks += whole_blocks(b, done);
+	out->blocks += whole_blocks(b, 0, done);
+	out->part = 0;
+	out->part_blocks = 0;
 	pthread_mutex_unlock(&out->lock);
 	if (errno == EPIPE)
 		set_reader_gone(out);
@@ -232,6 +253,8 @@ buffer_done(struct outfile *out, struct outfile_buffer *b)
 	out->in_flight = NULL;
 	out->written += b->len;
 	out->blocks += b->n_marks;
+	out->part = 0;
+	out->part_blocks = 0;
 	outfile_pool_put_locked(out, b);
 	notify_locked(out);
 	pthread_mutex_unlock(&out->lock);

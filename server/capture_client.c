@@ -157,6 +157,8 @@ refuse(struct capture *c, int code, const char *text)
 	c->is_refused = true;
 	begin_close(c);
 	conn_finish(c->conn);
+	/* Whether or not it reads what is queued. */
+	loop_timer_set(c->end_timer, (int64_t)CLOSE_LIMIT_MS * NS_PER_MS);
 }
 
 static void

@@ -162,13 +162,18 @@ own_addresses_learn(struct net *net, int fd)
 	if (getsockname(fd, (struct sockaddr *)&local, &local_len) < 0)
 		return;
 	memset(&aimed, 0, sizeof(aimed));
-	if (!own_traffic_has(&net->own, (struct sockaddr *)&local))
-		is_new |= own_traffic_add(&net->learned, (struct sockaddr *)&local);
+	/*
+	 * Also what is known already: the host's addresses may become too
+	 * many to be known, and this connection must stay left out.
+	 */
+	is_new |= !own_traffic_has(&net->own, (struct sockaddr *)&local);
+	(void)own_traffic_add(&net->learned, (struct sockaddr *)&local);
 	/* The address the client aimed at, when this host redirects it. */
 	if (getsockopt(fd, local.ss_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
-	    ORIGINAL_DST, &aimed, &aimed_len) == 0 &&
-	    !own_traffic_has(&net->own, (struct sockaddr *)&aimed))
-		is_new |= own_traffic_add(&net->learned, (struct sockaddr *)&aimed);
+	    ORIGINAL_DST, &aimed, &aimed_len) == 0) {
+		is_new |= !own_traffic_has(&net->own, (struct sockaddr *)&aimed);
+		(void)own_traffic_add(&net->learned, (struct sockaddr *)&aimed);
+	}
 	if (is_new)
 		refresh_and_relink(net);
 }

@@ -209,6 +209,16 @@ missing(const struct session *s, const char *name, struct err *err)
 	    "of that name: see -D", name);
 }
 
+/* Is this interface one of the first n already? */
+static bool
+is_planned(const struct session *s, uint32_t n, uint32_t ifindex)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (s->opened[i].index == ifindex)
+			return true;
+	return false;
+}
+
 int
 session_plan(struct session *s, const struct priv_interface *permitted, size_t n,
     struct err *err)
@@ -228,6 +238,9 @@ session_plan(struct session *s, const struct priv_interface *permitted, size_t n
 		const struct priv_interface *iface =
 		    find_permitted(permitted, n, name);
 
+		if (iface != NULL && is_planned(s, i, iface->index))
+			return err_set(err, E_BADMSG, "interface '%s': start: named "
+			    "twice, as a name and a number", name);
 		rc = iface == NULL ? missing(s, name, err) :
 		    plan_socket(s, i, iface, err);
 		if (rc != E_OK)
