@@ -239,7 +239,7 @@ session_plan(struct session *s, const struct priv_interface *permitted, size_t n
 		    find_permitted(permitted, n, name);
 
 		if (iface != NULL && is_planned(s, i, iface->index))
-			return err_set(err, E_BADMSG, "interface '%s': start: named "
+			return err_set(err, E_USAGE, "interface '%s': start: named "
 			    "twice, as a name and a number", name);
 		rc = iface == NULL ? missing(s, name, err) :
 		    plan_socket(s, i, iface, err);
