@@ -49,6 +49,11 @@ def test_an_interface_that_does_not_exist(lab, agent):
     refused(lab.client("-i", "nope0", "-w", lab.file("a.pcapng")), 5, "nope0")
 
 
+def test_an_interface_named_twice_by_name_and_number(lab, agent):
+    index = str(lab.net.link(lab.net.sensor, "cap0")["ifindex"])
+    refused(lab.client("-i", "cap0", "-i", index, "-w", lab.file("a.pcapng")), 2, index, "twice")
+
+
 def test_an_interface_that_is_down(lab, agent):
     refused(lab.client("-i", "down0", "-w", lab.file("a.pcapng")), 5, "down0", "down")
 

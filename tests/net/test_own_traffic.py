@@ -146,6 +146,23 @@ def test_a_host_with_many_addresses_keeps_the_packets_of_others(lab):
         assert own_packets(path) == []
 
 
+def test_a_connection_stays_own_when_addresses_become_too_many(lab, agent):
+    """Those that are connected are known, however many addresses come later."""
+    path = lab.file("a.pcapng")
+    client = lab.capture("-i", "mgmt0", "-w", path)
+    start = ipaddress.ip_address("10.9.64.1")
+    with more_addresses(lab, [f"{start + i}/32" for i in range(100)]):
+        agent.err.wait("more than a filter holds")
+
+        def is_capturing(_):
+            assert client.is_running()
+
+        # Longer than a client waits between two pings.
+        holds(is_capturing, 3)
+        assert client.interrupt() == 0
+    assert own_packets(path) == []
+
+
 @pytest.fixture
 def redirected(lab):
     """The sensor's port 443 is the agent's."""

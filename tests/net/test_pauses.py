@@ -126,6 +126,28 @@ def test_a_suspended_client_captures_on(lab, agent):
     assert client.errors() == []
 
 
+def test_what_a_second_interrupt_throws_away_is_not_captured(lab, piped):
+    """The file is what is in the pipe; everything else is counted as not written."""
+    client, reader, path = piped
+    with stopped(reader):
+        fill(lab)
+        client.signal(signal.SIGINT)
+
+        def is_over():
+            client.signal(signal.SIGINT)
+            return not client.is_running()
+
+        eventually(is_over, 5, "end at the second interrupt")
+        assert client.wait() == 130, client.err.text()
+    assert reader.wait() == 0
+    with open(path, "rb") as f:
+        there = f.read()
+    captured = client.counts()["captured"]
+    # What is there ends within a piece of 16 KiB behind the last packet counted.
+    assert captured * SIZE < len(there) < (captured + 2) * (SIZE + 64) + 16384, captured
+    assert captured < COUNT
+
+
 def test_a_reader_that_never_reads_again_ends_the_client_in_time(lab, piped):
     """One SIGTERM is enough; what came and is not in the pipe is counted as not written."""
     client, reader, _ = piped
