@@ -56,20 +56,25 @@ collect_output_failed(struct collect *c, const struct err *err)
 	loop_timer_set(c->limit_timer, FAILED_LIMIT_NS);
 }
 
+/* The first packet behind a gap carries the note of it. */
+static int
+write_behind_gap(struct collect *c, const struct packet_ref *packet,
+    struct err *err)
+{
+	char comment[128];
+
+	format_gap(&c->gap, comment, sizeof(comment));
+	c->has_gap = false;
+	return c->ops->packet(c->sink, packet,
+	    c->ledger.n_interfaces == 1 ? c->gap.packets : 0, comment, err);
+}
+
 static int
 write_packet(struct collect *c, const struct packet_ref *packet, struct err *err)
 {
-	char comment[128] = "";
-	uint64_t dropped = 0;
-	int rc;
+	int rc = c->has_gap ? write_behind_gap(c, packet, err) :
+	    c->ops->packet(c->sink, packet, 0, "", err);
 
-	if (c->has_gap) {
-		format_gap(&c->gap, comment, sizeof(comment));
-		if (c->ledger.n_interfaces == 1)
-			dropped = c->gap.packets;
-		c->has_gap = false;
-	}
-	rc = c->ops->packet(c->sink, packet, dropped, comment, err);
 	if (rc != E_OK)
 		return rc;
 	c->ledger.written[packet->meta.iface]++;
