@@ -504,8 +504,8 @@ class Lab:
 
 def find_missing():
     """Programs that the tests need and that are not there."""
-    needed = ["ip", "ss", "nft", "sysctl", "openssl", "cc", "tcpdump", "tshark", "capinfos",
-              "setpriv", "wireshark", "Xvfb", "xdotool", "import"]
+    needed = ["ip", "tc", "ss", "nft", "sysctl", "openssl", "cc", "tcpdump", "dumpcap", "tshark",
+              "capinfos", "setpriv", "wireshark", "Xvfb", "xdotool", "import"]
     missing = [name for name in needed if shutil.which(name) is None]
     for build, part in ((RELEASE, "server/capagent"), (RELEASE, "server/capagent-net"),
                         (RELEASE, "client/capclient"), (DEBUG, "server/capagent")):
