@@ -228,10 +228,18 @@ extra_len(const struct ring *r, const struct tpacket3_hdr *h)
 	if (r->layout == LAYOUT_COOKED)
 		return SLL2_LEN;
 	if (r->layout == LAYOUT_ETHERNET &&
-	    (h->tp_status & TP_STATUS_VLAN_VALID) != 0 &&
-	    h->tp_snaplen >= MAC_ADDRESSES_LEN)
+	    (h->tp_status & TP_STATUS_VLAN_VALID) != 0)
 		return VLAN_TAG_LEN;
 	return 0;
+}
+
+/* Of the bytes in the ring: a tag has no place in half an address. */
+static uint64_t
+captured_len(const struct ring *r, const struct tpacket3_hdr *h, uint32_t extra)
+{
+	if (r->layout == LAYOUT_ETHERNET && h->tp_snaplen < MAC_ADDRESSES_LEN)
+		return h->tp_snaplen;
+	return (uint64_t)h->tp_snaplen + extra;
 }
 
 /* Append one packet, whose bounds are checked.  E_TOOBIG: builder is full. */
@@ -241,7 +249,7 @@ deliver(struct ring *r, const struct tpacket3_hdr *h,
 {
 	const uint8_t *src = (const uint8_t *)h + h->tp_mac;
 	uint32_t extra = extra_len(r, h);
-	uint64_t captured = (uint64_t)h->tp_snaplen + extra;
+	uint64_t captured = captured_len(r, h, extra);
 	uint64_t original = (uint64_t)h->tp_len + extra;
 	struct packet_meta meta;
 	uint8_t *dst;
@@ -265,7 +273,7 @@ deliver(struct ring *r, const struct tpacket3_hdr *h,
 
 	if (r->layout == LAYOUT_COOKED)
 		copy_cooked(dst, meta.captured_len, sll, src);
-	else if (extra != 0)
+	else if (extra != 0 && meta.captured_len > MAC_ADDRESSES_LEN)
 		copy_tagged(dst, meta.captured_len, h, src);
 	else
 		memcpy(dst, src, meta.captured_len);

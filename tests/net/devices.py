@@ -118,6 +118,13 @@ def vxlan(net):
                 net.ip(ns, "link", "del", "vx1")
 
 
+def redirect(net, source, target):
+    """What comes in on source leaves by target; a tag that the kernel took stays taken."""
+    run("tc", "-n", net.sensor, "qdisc", "add", "dev", source, "clsact")
+    run("tc", "-n", net.sensor, "filter", "add", "dev", source, "ingress", "protocol", "all",
+        "u32", "match", "u32", "0", "0", "action", "mirred", "egress", "redirect", "dev", target)
+
+
 @contextlib.contextmanager
 def ifb(net):
     """What comes in on a line is redirected: it leaves by ifb1, its tag in metadata."""
@@ -125,15 +132,21 @@ def ifb(net):
         net.ip(net.sensor, "link", "add", "ifb1", "mtu", "9000", "type", "ifb")
         try:
             quiet(net, net.sensor, "ifb1")
-            for words in (("qdisc", "add", "dev", "near1", "clsact"),
-                          ("filter", "add", "dev", "near1", "ingress", "protocol", "all", "u32",
-                           "match", "u32", "0", "0", "action", "mirred", "egress", "redirect",
-                           "dev", "ifb1")):
-                run("tc", "-n", net.sensor, *words)
+            redirect(net, "near1", "ifb1")
             with sending(net, "ifb1", "far1") as port:
                 yield port
         finally:
             net.ip(net.sensor, "link", "del", "ifb1")
+
+
+@contextlib.contextmanager
+def forwarded(net, tx_vlan):
+    """What comes in on a line leaves by another, whose driver does tags or not."""
+    with line(net), line(net, near="near2", far="far2"):
+        set_tx_vlan(net, net.sensor, "near2", tx_vlan)
+        redirect(net, "near1", "near2")
+        with sending(net, "near2", "far1") as port:
+            yield port
 
 
 class Loopback:

@@ -247,7 +247,7 @@ a_stripped_tag_is_put_back(void **state)
 }
 
 static void
-a_tag_has_no_place_in_half_an_address_or_in_other_links(void **state)
+a_tag_behind_the_cut_counts_and_other_links_have_none(void **state)
 {
 	struct made_packet made = { .snaplen = 11, .len = 60, .tci = 5,
 	    .status = TP_STATUS_VLAN_VALID, .data = frame_bytes };
@@ -256,10 +256,11 @@ a_tag_has_no_place_in_half_an_address_or_in_other_links(void **state)
 
 	(void)state;
 	assert_int_equal(p.meta.captured_len, 11);
-	assert_int_equal(p.meta.original_len, 60);
+	assert_int_equal(p.meta.original_len, 64);
 	made.snaplen = 60;
 	p = deliver(&made, &raw_ip);
 	assert_int_equal(p.meta.captured_len, 60);
+	assert_int_equal(p.meta.original_len, 60);
 	assert_memory_equal(p.data, frame_bytes, 60);
 	unseal();
 }
@@ -706,7 +707,7 @@ main(void)
 		RING_TEST(a_packet_comes_out_as_it_is),
 		RING_TEST(times_beyond_2038_do_not_overflow),
 		RING_TEST(a_stripped_tag_is_put_back),
-		RING_TEST(a_tag_has_no_place_in_half_an_address_or_in_other_links),
+		RING_TEST(a_tag_behind_the_cut_counts_and_other_links_have_none),
 		RING_TEST(snaplen_cuts_what_was_made),
 		RING_TEST(a_cooked_packet_gets_an_sll2_header),
 		RING_TEST(can_ids_are_put_into_network_order),
