@@ -236,46 +236,71 @@ report_sizes(struct collect *c, const struct msg_started *started)
 	collect_report(c, text);
 }
 
+/* One filter, for every interface that was named. */
+static struct msg_interface_request *
+make_requests(const struct options *opt)
+{
+	struct msg_interface_request *requests;
+
+	requests = calloc(opt->n_interfaces, sizeof(*requests));
+	for (uint32_t i = 0; requests != NULL && i < opt->n_interfaces; i++) {
+		snprintf(requests[i].name, sizeof(requests[i].name), "%s",
+		    opt->interfaces[i]);
+		requests[i].snaplen = opt->snaplen;
+		requests[i].no_promiscuous = opt->no_promiscuous;
+	}
+	return requests;
+}
+
+static void
+send_start(struct collect *c, struct msg_filter *filter,
+    struct msg_interface_request *requests)
+{
+	const struct options *opt = c->opt;
+	struct msg_start start = {
+		.n_interfaces = opt->n_interfaces,
+		.interfaces = requests,
+		.n_filters = 1,
+		.filters = filter,
+		.direction = (enum start_direction)opt->direction,
+		.headers_only = opt->headers_only,
+		.sample = opt->sample,
+		.sample_flows = opt->sample_flows,
+		.ring_bytes = opt->buffer_bytes,
+		.max_packets = opt->count,
+	};
+
+	sensor_start(c->sensor, &start);
+}
+
 static void
 on_hello(const struct msg_hello *hello, void *arg)
 {
 	struct collect *c = arg;
 	const struct options *opt = c->opt;
-	struct msg_start start = {
-		.n_interfaces = opt->n_interfaces,
-		.snaplen = opt->snaplen,
-		.no_promiscuous = opt->no_promiscuous,
-		.exact_vlan = c->programs->exact_vlan || opt->exact_filter,
-		.direction = (enum start_direction)opt->direction,
-		.headers_only = opt->headers_only,
-		.sample = opt->sample,
-		.sample_flows = opt->sample_flows,
-		.filter_text = opt->filter,
-		.ring_bytes = opt->buffer_bytes,
-		.max_packets = opt->count,
-		.n_programs = c->programs->n,
-	};
 	struct msg_program programs[PROGRAMS_MAX];
-	char (*names)[PROTO_MAX_NAME + 1];
+	struct msg_filter filter = {
+		.text = opt->filter,
+		.exact_vlan = c->programs->exact_vlan || opt->exact_filter,
+		.n_programs = c->programs->n,
+		.programs = programs,
+	};
+	struct msg_interface_request *requests;
 	struct err err;
 
 	if (opt->verbose > 0)
 		report_agent(c, hello);
-	memcpy(programs, c->programs->list, sizeof(programs));
-	start.programs = programs;
 	memcpy(c->os, hello->os, sizeof(c->os));
-	names = calloc(opt->n_interfaces, sizeof(*names));
-	if (names == NULL) {
+	memcpy(programs, c->programs->list, sizeof(programs));
+	requests = make_requests(opt);
+	if (requests == NULL) {
 		err_set(&err, E_NOMEM, "capture: start: out of memory");
 		collect_fail(c, &err);
 		collect_finish(c);
 		return;
 	}
-	for (uint32_t i = 0; i < opt->n_interfaces; i++)
-		snprintf(names[i], sizeof(names[i]), "%s", opt->interfaces[i]);
-	start.interfaces = names;
-	sensor_start(c->sensor, &start);
-	free(names);
+	send_start(c, &filter, requests);
+	free(requests);
 }
 
 static int

@@ -86,10 +86,15 @@ is_allowed(enum sensor_state state, enum msg_type type)
 	case MSG_GAP:
 	case MSG_STATS:
 	case MSG_ENDED:
-	case MSG_NOTE:
+	case MSG_EVENT:
 		return state == SENSOR_STREAMING;
+	case MSG_NEED_PROGRAMS:		/* never asked for so far */
+	case MSG_PLAN:
+	case MSG_FILTER_CHANGED:
+	case MSG_INTERFACE_ADDED:
 	case MSG_LIST_REQUEST:
 	case MSG_START:
+	case MSG_UPDATE_FILTER:
 	case MSG_ACK:
 	case MSG_STOP:
 	case MSG_PING:
@@ -133,8 +138,8 @@ take_msg(struct sensor *s, const struct msg *msg)
 	case MSG_ENDED:
 		take_ended(s, &msg->ended);
 		return;
-	case MSG_NOTE:
-		s->events->note(msg->note.text, s->arg);
+	case MSG_EVENT:
+		s->events->note(msg->event.text, s->arg);
 		return;
 	default:
 		return;		/* Pong: that it came is all we need */

@@ -15,13 +15,21 @@
 #include "common/clock.h"
 #include "common/err.h"
 
+/* What the sensor's interface or kernel left to do, or has done. */
+enum {
+	PACKET_CSUM_NOT_READY = 1,	/* sent: the adapter fills it in */
+	PACKET_CSUM_VALID = 2,		/* received: verified already */
+	PACKET_GSO = 4,			/* several packets on the wire */
+};
+
 /* What is known of one packet besides its bytes. */
 struct packet_meta {
 	struct wall_ns	 time;
 	uint32_t	 captured_len;	/* bytes present */
 	uint32_t	 original_len;	/* bytes on the wire, >= captured_len */
-	uint32_t	 iface;		/* index in Started's interface list */
+	uint32_t	 iface;		/* counts Started's and added interfaces */
 	uint8_t		 type;		/* PACKET_HOST .. PACKET_OUTGOING, 0..4 */
+	uint8_t		 offload;	/* PACKET_CSUM_NOT_READY ..., together 0..7 */
 };
 
 /* --- building --- */
@@ -96,7 +104,7 @@ int batch_is_batch(const uint8_t *payload, size_t len);
 
 /*
  * Check the whole batch (every column's count, every length, the sum against
- * the data, interface < n_interfaces, type <= 4) and set up r to walk it.
+ * the data, interface < n_interfaces, type and offload) and set up r to walk it.
  * Afterwards batch_reader_next() cannot fail.  payload is borrowed and must
  * outlive r.  E_BADMSG.
  */

@@ -132,6 +132,7 @@ uint8_t *
 batch_builder_add(struct batch_builder *b, const struct packet_meta *meta)
 {
 	uint32_t missing = meta->original_len - meta->captured_len;
+	uint32_t type = meta->type | (uint32_t)meta->offload << BATCH_TYPE_BITS;
 	int64_t time = meta->time.ns;
 	uint8_t *data;
 
@@ -140,7 +141,7 @@ batch_builder_add(struct batch_builder *b, const struct packet_meta *meta)
 			return NULL;
 		b->base = b->previous = b->first = b->last = time;
 		b->iface_value = meta->iface;
-		b->type_value = meta->type;
+		b->type_value = type;
 	} else if (b->n_packets == PROTO_BATCH_PACKETS ||
 	    b->data_len + meta->captured_len > PROTO_BATCH_DATA ||
 	    b->columns_len + PACKET_COLUMNS_MAX > COLUMNS_MAX) {
@@ -152,14 +153,14 @@ batch_builder_add(struct batch_builder *b, const struct packet_meta *meta)
 	column_add(b, &b->captured, meta->captured_len);
 	column_add(b, &b->missing, missing);
 	column_add(b, &b->iface, meta->iface);
-	column_add(b, &b->type, meta->type);
+	column_add(b, &b->type, type);
 
 	b->previous = time;
 	b->first = time < b->first ? time : b->first;
 	b->last = time > b->last ? time : b->last;
 	b->missing_any |= missing;
 	b->iface_diff |= meta->iface ^ b->iface_value;
-	b->type_diff |= meta->type ^ b->type_value;
+	b->type_diff |= type ^ b->type_value;
 
 	data = b->mem->buf + HEADROOM + b->data_len;
 	b->data_len += meta->captured_len;

@@ -17,6 +17,11 @@ enum {
 	BATCH_FIELD_INTERFACE = 7,
 	BATCH_FIELD_TYPE = 8,
 	BATCH_FIELD_DATA = 15,
+
+	/* The type column: the packet's type, above it its offload bits. */
+	BATCH_TYPE_BITS = 3,
+	BATCH_TYPE_MAX = 4,
+	BATCH_OFFLOAD_MAX = 7,
 };
 
 #endif /* PROTO_BATCH_INT_H */

@@ -9,7 +9,8 @@
 
 enum {
 	PACKET_MAX = PROTO_MAX_SNAPLEN + PROTO_MAX_LINK_EXTRA,
-	PACKET_TYPE_MAX = 4,
+	TYPE_MASK = (1 << BATCH_TYPE_BITS) - 1,
+	TYPE_COLUMN_MAX = BATCH_OFFLOAD_MAX << BATCH_TYPE_BITS | TYPE_MASK,
 	FIELD_MAX = BATCH_FIELD_DATA,
 };
 
@@ -173,6 +174,21 @@ check_alike_column(struct batch_column *c, uint32_t n_packets, uint64_t max,
 	return E_OK;
 }
 
+/* The column is in range as a whole; is the type inside? */
+static int
+check_types(const struct batch_reader *r)
+{
+	const uint8_t *p = r->type.p;
+	uint64_t value;
+
+	for (uint32_t i = 0; i < r->type.n; i++) {
+		p = wire_get_trusted(p, &value);
+		if ((value & TYPE_MASK) > BATCH_TYPE_MAX)
+			return E_BADMSG;
+	}
+	return (r->type_value & TYPE_MASK) > BATCH_TYPE_MAX ? E_BADMSG : E_OK;
+}
+
 /* No original length may pass 32 bits; the captured lengths make up data. */
 static int
 check_lengths(const struct batch_reader *r)
@@ -227,13 +243,13 @@ batch_reader_init(struct batch_reader *r, const uint8_t *payload, size_t len,
 	    check_column(&out.captured, n, PACKET_MAX) != E_OK ||
 	    check_alike_column(&out.iface, n, n_interfaces - 1,
 	    &out.iface_value) != E_OK ||
-	    check_alike_column(&out.type, n, PACKET_TYPE_MAX,
+	    check_alike_column(&out.type, n, TYPE_COLUMN_MAX,
 	    &out.type_value) != E_OK)
 		return E_BADMSG;
 	if (out.missing.p != out.missing.end &&
 	    check_column(&out.missing, n, UINT32_MAX) != E_OK)
 		return E_BADMSG;
-	if (check_lengths(&out) != E_OK)
+	if (check_types(&out) != E_OK || check_lengths(&out) != E_OK)
 		return E_BADMSG;
 	*r = out;
 	return E_OK;
@@ -252,6 +268,7 @@ int
 batch_reader_next(struct batch_reader *r, struct packet_ref *ret_packet)
 {
 	struct packet_meta *meta = &ret_packet->meta;
+	uint32_t type;
 	uint64_t delta;
 
 	if (r->next == r->n_packets)
@@ -269,9 +286,11 @@ batch_reader_next(struct batch_reader *r, struct packet_ref *ret_packet)
 	meta->iface = r->iface_value;
 	if (r->iface.n != 0)
 		meta->iface = (uint32_t)column_next(&r->iface);
-	meta->type = (uint8_t)r->type_value;
+	type = r->type_value;
 	if (r->type.n != 0)
-		meta->type = (uint8_t)column_next(&r->type);
+		type = (uint32_t)column_next(&r->type);
+	meta->type = type & TYPE_MASK;
+	meta->offload = (uint8_t)(type >> BATCH_TYPE_BITS);
 
 	ret_packet->data = r->data;
 	r->data += meta->captured_len;

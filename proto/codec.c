@@ -100,14 +100,24 @@ free_interface_list(struct msg_interface_list *list)
 }
 
 static void
+free_filters(struct msg_filter *filters, uint32_t n)
+{
+	for (uint32_t i = 0; filters != NULL && i < n; i++) {
+		struct msg_filter *f = &filters[i];
+
+		for (uint32_t k = 0; f->programs != NULL && k < f->n_programs; k++)
+			free(f->programs[k].insns);
+		free(f->programs);
+		free(f->text);
+	}
+	free(filters);
+}
+
+static void
 free_start(struct msg_start *start)
 {
-	if (start->programs != NULL)
-		for (uint32_t i = 0; i < start->n_programs; i++)
-			free(start->programs[i].insns);
-	free(start->programs);
+	free_filters(start->filters, start->n_filters);
 	free(start->interfaces);
-	free(start->filter_text);
 }
 
 static void
@@ -118,6 +128,18 @@ free_started(struct msg_started *started)
 	for (uint32_t i = 0; i < started->n_interfaces; i++)
 		free(started->interfaces[i].addresses);
 	free(started->interfaces);
+}
+
+static void
+free_plan(struct msg_plan *plan)
+{
+	for (uint32_t i = 0; plan->interfaces != NULL && i < plan->n_interfaces;
+	    i++) {
+		free(plan->interfaces[i].interface.addresses);
+		free(plan->interfaces[i].insns);
+		free(plan->interfaces[i].warnings);
+	}
+	free(plan->interfaces);
 }
 
 void
@@ -141,6 +163,19 @@ msg_free(struct msg *msg)
 	case MSG_ENDED:
 		free(msg->ended.stats.interfaces);
 		break;
+	case MSG_UPDATE_FILTER:
+		free_filters(msg->update_filter.filters,
+		    msg->update_filter.n_filters);
+		break;
+	case MSG_PLAN:
+		free_plan(&msg->plan);
+		break;
+	case MSG_FILTER_CHANGED:
+		free(msg->filter_changed.places);
+		break;
+	case MSG_INTERFACE_ADDED:
+		free(msg->interface_added.interface.addresses);
+		break;
 	case MSG_ERROR:
 	case MSG_HELLO:
 	case MSG_LIST_REQUEST:
@@ -150,7 +185,8 @@ msg_free(struct msg *msg)
 	case MSG_PACKET_BATCH:
 	case MSG_GAP:
 	case MSG_PONG:
-	case MSG_NOTE:
+	case MSG_EVENT:
+	case MSG_NEED_PROGRAMS:
 		break;
 	}
 	memset(msg, 0, sizeof(*msg));
@@ -174,7 +210,12 @@ msg_type_name(enum msg_type type)
 	case MSG_STATS:			return "Stats";
 	case MSG_ENDED:			return "Ended";
 	case MSG_PONG:			return "Pong";
-	case MSG_NOTE:			return "Note";
+	case MSG_EVENT:			return "Event";
+	case MSG_UPDATE_FILTER:		return "UpdateFilter";
+	case MSG_NEED_PROGRAMS:		return "NeedPrograms";
+	case MSG_PLAN:			return "Plan";
+	case MSG_FILTER_CHANGED:	return "FilterChanged";
+	case MSG_INTERFACE_ADDED:	return "InterfaceAdded";
 	}
 	return "unknown";
 }

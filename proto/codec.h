@@ -20,10 +20,11 @@
 enum msg_type {
 	MSG_ERROR = 1, MSG_HELLO = 2,
 	MSG_LIST_REQUEST = 3, MSG_START = 4, MSG_ACK = 5, MSG_STOP = 6,
-	MSG_PING = 7,
+	MSG_PING = 7, MSG_UPDATE_FILTER = 8,
 	MSG_INTERFACE_LIST = 16, MSG_STARTED = 17, MSG_PACKET_BATCH = 18, MSG_GAP = 19,
 	MSG_STATS = 20, MSG_ENDED = 21, MSG_PONG = 22,
-	MSG_NOTE = 23,
+	MSG_EVENT = 23, MSG_NEED_PROGRAMS = 24, MSG_PLAN = 25,
+	MSG_FILTER_CHANGED = 26, MSG_INTERFACE_ADDED = 27,
 };
 
 enum gap_reason { GAP_LOG_FULL = 1 };
@@ -48,6 +49,12 @@ struct msg_interface {
 	bool		 has_mac;
 	uint32_t	 n_addresses;
 	char		(*addresses)[64];	/* "10.0.0.1/24" */
+	char		 network_namespace[PROTO_MAX_NAME + 1];	/* "netns:blue" */
+	uint32_t	 n_link_types;
+	uint32_t	 link_types[PROTO_MAX_LINK_TYPES];	/* default first */
+	char		 driver[PROTO_MAX_NAME + 1];
+	uint32_t	 speed_mbps;		/* 0: not known */
+	uint32_t	 time_stamp_types;	/* 1 << enum time_stamp_type */
 };
 
 struct msg_interface_list { uint32_t n; struct msg_interface *interfaces; };
@@ -58,21 +65,55 @@ struct msg_program {
 	struct bpf_insn_raw *insns;
 };
 
+/* One expression.  No text and no program: everything. */
+struct msg_filter {
+	char		*text;			/* never NULL */
+	bool		 exact_vlan;		/* answer as over a file */
+	bool		 at_client;		/* the client judges on arrival */
+	uint32_t	 n_programs;
+	struct msg_program *programs;		/* each another link type */
+};
+
+struct msg_interface_request {
+	char		 name[PROTO_MAX_NAME + 1];	/* or a pattern */
+	uint32_t	 snaplen;
+	uint32_t	 filter;		/* index in the Start's filters */
+	uint32_t	 link_type;		/* 0: the interface's default */
+	bool		 no_promiscuous;
+};
+
 /* As the sensor sees it. */
 enum start_direction { START_INOUT = 0, START_IN = 1, START_OUT = 2 };
 
+enum time_stamp_type {
+	TIME_STAMP_HOST = 0, TIME_STAMP_ADAPTER = 1, TIME_STAMP_ADAPTER_UNSYNCED = 2,
+};
+
 struct msg_start {
 	uint32_t	 n_interfaces;
-	char		(*interfaces)[PROTO_MAX_NAME + 1];
-	uint32_t	 snaplen;
-	bool		 no_promiscuous, exact_vlan, drop_newest;
-	uint32_t	 n_programs;
-	struct msg_program *programs;
-	char		*filter_text;		/* never NULL */
+	struct msg_interface_request *interfaces;
+	uint32_t	 n_filters;
+	struct msg_filter *filters;
+	bool		 drop_newest, headers_only;
+	bool		 cooked;		/* "any" as one cooked socket */
+	bool		 kernel_only;		/* refuse rather than filter elsewhere */
+	bool		 plan_only;		/* answer with Plan, capture nothing */
 	uint64_t	 ring_bytes, log_bytes, max_packets;
 	enum start_direction direction;
-	bool		 headers_only;
 	uint32_t	 sample, sample_flows;	/* 1 in so many; 0: all */
+	enum time_stamp_type time_stamp_type;
+};
+
+struct msg_need_programs {
+	uint32_t	 n;
+	uint32_t	 link_types[PROTO_MAX_PROGRAMS];
+};
+
+/* Where an interface's packets meet the user's filter. */
+enum filter_place {
+	FILTER_KERNEL = 0,
+	FILTER_AGENT = 1,	/* the kernel; tagged packets in the agent */
+	FILTER_CLIENT = 2,
 };
 
 struct msg_capture_interface {
@@ -83,6 +124,11 @@ struct msg_capture_interface {
 	bool		 has_mac, is_promiscuous;
 	uint32_t	 n_addresses;
 	char		(*addresses)[64];
+	uint32_t	 request;		/* index in the Start's interfaces */
+	uint32_t	 snaplen;
+	enum filter_place filter_place;
+	char		 network_namespace[PROTO_MAX_NAME + 1];
+	enum time_stamp_type time_stamp_type;
 };
 
 struct msg_started {
@@ -94,6 +140,37 @@ struct msg_started {
 	struct wall_ns	 start;
 };
 
+enum plan_part {
+	PLAN_MANDATORY = 1, PLAN_OWN_TRAFFIC = 2, PLAN_LOOPBACK = 3,
+	PLAN_DIRECTION = 4, PLAN_FILTER = 5, PLAN_FILTER_TAGGED = 6,
+	PLAN_SAMPLE = 7, PLAN_SAMPLE_FLOWS = 8, PLAN_HEADERS = 9, PLAN_CAP = 10,
+};
+
+struct msg_plan_part {
+	uint32_t	 first;			/* index in insns; never falls */
+	enum plan_part	 kind;
+};
+
+struct msg_plan_interface {
+	struct msg_capture_interface interface;
+	uint32_t	 n_insns;
+	struct bpf_insn_raw *insns;
+	uint32_t	 n_parts;
+	struct msg_plan_part parts[PROTO_MAX_PLAN_PARTS];
+	bool		 exact_vlan;
+	uint64_t	 ring_bytes;
+	uint32_t	 block_bytes, retire_ms;
+	uint32_t	 n_warnings;
+	char		(*warnings)[PROTO_MAX_TEXT + 1];
+};
+
+struct msg_plan {
+	uint32_t	 n_interfaces;
+	struct msg_plan_interface *interfaces;
+	uint64_t	 log_bytes;
+	char		 notes[PROTO_MAX_TEXT + 1];
+};
+
 struct msg_gap {
 	uint64_t	 first_sequence, last_sequence;
 	uint64_t	 packets, bytes;
@@ -103,7 +180,8 @@ struct msg_gap {
 
 struct msg_interface_stats {
 	uint64_t	 received, dropped_kernel, dropped_interface;
-	uint64_t	 batched, dropped_agent;
+	uint64_t	 batched, dropped_agent, dropped_filter_change;
+	uint64_t	 freezes;		/* times that the ring was full */
 };
 
 struct msg_stats {
@@ -121,7 +199,43 @@ struct msg_ended {
 	uint64_t	 last_sequence;
 };
 
-struct msg_note { char text[PROTO_MAX_TEXT + 1]; };
+struct msg_update_filter {
+	uint32_t	 number;		/* 1, 2, 3 ... */
+	uint32_t	 n_filters;
+	struct msg_filter *filters;
+};
+
+struct msg_filter_changed {
+	uint32_t	 number;
+	uint64_t	 sequence;		/* 0 only when refused */
+	struct wall_ns	 time;
+	int		 code;
+	char		 text[PROTO_MAX_TEXT + 1];
+	uint32_t	 n_places;
+	enum filter_place *places;
+};
+
+enum capture_event {
+	CAPTURE_EVENT_DOWN = 1, CAPTURE_EVENT_UP = 2, CAPTURE_EVENT_GONE = 3,
+	CAPTURE_EVENT_RENAMED = 4, CAPTURE_EVENT_MTU = 5, CAPTURE_EVENT_CLOCK = 6,
+	CAPTURE_EVENT_NOT_CAPTURED = 7,
+	CAPTURE_EVENT_OTHER = 8,	/* of a later version, too */
+};
+
+#define CAPTURE_EVENT_WHOLE	UINT32_MAX	/* no interface, the capture */
+
+struct msg_event {
+	uint64_t	 sequence;
+	struct wall_ns	 time;
+	enum capture_event kind;
+	uint32_t	 iface;
+	char		 text[PROTO_MAX_TEXT + 1];
+};
+
+struct msg_interface_added {
+	struct msg_capture_interface interface;
+	uint64_t	 sequence;
+};
 
 struct msg_ping { int64_t client_time_ns; };
 struct msg_pong { int64_t client_time_ns, received_ns, sent_ns; };
@@ -140,7 +254,12 @@ struct msg {
 		struct msg_ended ended;
 		struct msg_ping ping;
 		struct msg_pong pong;
-		struct msg_note note;
+		struct msg_event event;
+		struct msg_update_filter update_filter;
+		struct msg_need_programs need_programs;
+		struct msg_plan plan;
+		struct msg_filter_changed filter_changed;
+		struct msg_interface_added interface_added;
 	};
 };
 

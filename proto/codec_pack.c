@@ -1,35 +1,36 @@
+#include "proto/codec_pack_int.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture.pb-c.h"
-
-#include "proto/codec.h"
-#include "proto/codec_int.h"
 #include "proto/frame.h"
 
-/* protobuf-c's structs are not const, though packing only reads them. */
-static char *
-borrow(const char *s)
+char *
+pack_borrow(const char *s)
 {
 	union { const char *in; char *out; } u = { .in = s };
 
 	return u.out;
 }
 
-static ProtobufCBinaryData
-borrow_mac(const uint8_t mac[6], bool has_mac)
+uint32_t *
+pack_borrow_numbers(const uint32_t *numbers)
+{
+	union { const uint32_t *in; uint32_t *out; } u = { .in = numbers };
+
+	return u.out;
+}
+
+ProtobufCBinaryData
+pack_borrow_mac(const uint8_t mac[6], bool has_mac)
 {
 	union { const uint8_t *in; uint8_t *out; } u = { .in = mac };
 
 	return (ProtobufCBinaryData){ .len = has_mac ? 6 : 0, .data = u.out };
 }
 
-/*
- * n pointers to n zeroed items of size bytes each, as protobuf-c keeps
- * repeated messages.  *ret_items is the first item; NULL also for n == 0.
- */
-static void *
-alloc_items(struct arena *arena, size_t n, size_t size, void *ret_items)
+void *
+pack_alloc_items(struct arena *arena, size_t n, size_t size, void *ret_items)
 {
 	uint8_t **pointers, *items;
 
@@ -45,204 +46,14 @@ alloc_items(struct arena *arena, size_t n, size_t size, void *ret_items)
 	return pointers;
 }
 
-/* Pointers to n strings that lie stride bytes apart. */
-static char **
-borrow_strings(struct arena *arena, const char *first, size_t stride, size_t n)
+char **
+pack_borrow_strings(struct arena *arena, const char *first, size_t stride, size_t n)
 {
 	char **pointers = arena_alloc(arena, n * sizeof(*pointers));
 
 	for (size_t i = 0; pointers != NULL && i < n; i++)
-		pointers[i] = borrow(first + i * stride);
+		pointers[i] = pack_borrow(first + i * stride);
 	return pointers;
-}
-
-static int
-fill_interface(struct arena *arena, const struct msg_interface *in,
-    Capture__Interface *out)
-{
-	capture__interface__init(out);
-	out->index = in->index;
-	out->name = borrow(in->name);
-	out->link_type = in->link_type;
-	out->up = in->is_up;
-	out->running = in->is_running;
-	out->loopback = in->is_loopback;
-	out->description = borrow(in->description);
-	out->why_not = borrow(in->why_not);
-	out->mac = borrow_mac(in->mac, in->has_mac);
-	if (in->n_addresses == 0)
-		return E_OK;
-	out->addresses = borrow_strings(arena, in->addresses[0],
-	    sizeof(in->addresses[0]), in->n_addresses);
-	out->n_addresses = in->n_addresses;
-	return out->addresses != NULL ? E_OK : E_NOMEM;
-}
-
-static int
-fill_interface_list(struct arena *arena, const struct msg_interface_list *in,
-    Capture__InterfaceList *out)
-{
-	Capture__Interface *items = NULL;
-
-	out->n_interfaces = in->n;
-	out->interfaces = alloc_items(arena, in->n, sizeof(*items), &items);
-	if (items == NULL)
-		return in->n == 0 ? E_OK : E_NOMEM;
-	for (size_t i = 0; i < in->n; i++)
-		if (fill_interface(arena, &in->interfaces[i], &items[i]) != E_OK)
-			return E_NOMEM;
-	return E_OK;
-}
-
-static int
-fill_capture_interface(struct arena *arena,
-    const struct msg_capture_interface *in, Capture__CaptureInterface *out)
-{
-	capture__capture_interface__init(out);
-	out->name = borrow(in->name);
-	out->index = in->index;
-	out->link_type = in->link_type;
-	out->description = borrow(in->description);
-	out->mac = borrow_mac(in->mac, in->has_mac);
-	out->promiscuous = in->is_promiscuous;
-	if (in->n_addresses == 0)
-		return E_OK;
-	out->addresses = borrow_strings(arena, in->addresses[0],
-	    sizeof(in->addresses[0]), in->n_addresses);
-	out->n_addresses = in->n_addresses;
-	return out->addresses != NULL ? E_OK : E_NOMEM;
-}
-
-static int
-fill_started(struct arena *arena, const struct msg_started *in,
-    Capture__Started *out)
-{
-	Capture__CaptureInterface *items = NULL;
-	size_t n = in->n_interfaces;
-
-	out->snaplen = in->snaplen;
-	out->ring_bytes = in->ring_bytes;
-	out->log_bytes = in->log_bytes;
-	out->notes = borrow(in->notes);
-	out->start_time_ns = in->start.ns;
-	out->n_interfaces = n;
-	out->interfaces = alloc_items(arena, n, sizeof(*items), &items);
-	if (items == NULL)
-		return n == 0 ? E_OK : E_NOMEM;
-	for (size_t i = 0; i < n; i++)
-		if (fill_capture_interface(arena, &in->interfaces[i],
-		    &items[i]) != E_OK)
-			return E_NOMEM;
-	return E_OK;
-}
-
-static int
-fill_program(struct arena *arena, const struct msg_program *in,
-    Capture__Program *out)
-{
-	Capture__Instruction *items = NULL;
-
-	capture__program__init(out);
-	out->link_type = in->link_type;
-	out->n_instructions = in->n_insns;
-	out->instructions = alloc_items(arena, in->n_insns, sizeof(*items),
-	    &items);
-	if (items == NULL)
-		return in->n_insns == 0 ? E_OK : E_NOMEM;
-	for (size_t i = 0; i < in->n_insns; i++) {
-		capture__instruction__init(&items[i]);
-		items[i].code = in->insns[i].code;
-		items[i].jt = in->insns[i].jt;
-		items[i].jf = in->insns[i].jf;
-		items[i].k = in->insns[i].k;
-	}
-	return E_OK;
-}
-
-static int
-fill_programs(struct arena *arena, const struct msg_start *in,
-    Capture__Start *out)
-{
-	Capture__Program *items = NULL;
-	size_t n = in->n_programs;
-
-	out->n_programs = n;
-	out->programs = alloc_items(arena, n, sizeof(*items), &items);
-	if (items == NULL)
-		return n == 0 ? E_OK : E_NOMEM;
-	for (size_t i = 0; i < n; i++)
-		if (fill_program(arena, &in->programs[i], &items[i]) != E_OK)
-			return E_NOMEM;
-	return E_OK;
-}
-
-static int
-fill_start(struct arena *arena, const struct msg_start *in, Capture__Start *out)
-{
-	size_t len = in->filter_text == NULL ? 0 :
-	    strnlen(in->filter_text, PROTO_MAX_FILTER_TEXT);
-
-	out->snaplen = in->snaplen;
-	out->no_promiscuous = in->no_promiscuous;
-	out->exact_vlan = in->exact_vlan;
-	out->drop_newest = in->drop_newest;
-	out->ring_bytes = in->ring_bytes;
-	out->log_bytes = in->log_bytes;
-	out->max_packets = in->max_packets;
-	out->direction = (uint32_t)in->direction;
-	out->headers_only = in->headers_only;
-	out->sample = in->sample;
-	out->sample_flows = in->sample_flows;
-	out->filter_text = arena_alloc(arena, len + 1);
-	if (out->filter_text == NULL)
-		return E_NOMEM;
-	if (len > 0)
-		memcpy(out->filter_text, in->filter_text, len);
-	out->filter_text[len] = '\0';
-	if (in->n_interfaces > 0) {
-		out->interfaces = borrow_strings(arena, in->interfaces[0],
-		    sizeof(in->interfaces[0]), in->n_interfaces);
-		if (out->interfaces == NULL)
-			return E_NOMEM;
-	}
-	out->n_interfaces = in->n_interfaces;
-	return fill_programs(arena, in, out);
-}
-
-static int
-fill_stats(struct arena *arena, const struct msg_stats *in, Capture__Stats *out)
-{
-	Capture__InterfaceStats *items = NULL;
-	size_t n = in->n_interfaces;
-
-	out->lost_packets = in->lost_packets;
-	out->lost_bytes = in->lost_bytes;
-	out->n_interfaces = n;
-	out->interfaces = alloc_items(arena, n, sizeof(*items), &items);
-	if (items == NULL)
-		return n == 0 ? E_OK : E_NOMEM;
-	for (size_t i = 0; i < n; i++) {
-		capture__interface_stats__init(&items[i]);
-		items[i].received = in->interfaces[i].received;
-		items[i].dropped_kernel = in->interfaces[i].dropped_kernel;
-		items[i].dropped_interface = in->interfaces[i].dropped_interface;
-		items[i].batched = in->interfaces[i].batched;
-		items[i].dropped_agent = in->interfaces[i].dropped_agent;
-	}
-	return E_OK;
-}
-
-static int
-fill_ended(struct arena *arena, const struct msg_ended *in, Capture__Ended *out)
-{
-	out->code = in->code;
-	out->text = borrow(in->text);
-	out->last_sequence = in->last_sequence;
-	out->stats = arena_alloc(arena, sizeof(*out->stats));
-	if (out->stats == NULL)
-		return E_NOMEM;
-	capture__stats__init(out->stats);
-	return fill_stats(arena, &in->stats, out->stats);
 }
 
 static void
@@ -255,6 +66,16 @@ fill_gap(const struct msg_gap *in, Capture__Gap *out)
 	out->first_time_ns = in->first.ns;
 	out->last_time_ns = in->last.ns;
 	out->reason = in->reason;
+}
+
+static void
+fill_event(const struct msg_event *in, Capture__Event *out)
+{
+	out->sequence = in->sequence;
+	out->time_ns = in->time.ns;
+	out->kind = in->kind;
+	out->interface = in->iface;
+	out->text = pack_borrow(in->text);
 }
 
 /* Write the frame of a filled envelope. */
@@ -288,70 +109,77 @@ struct bodies {
 	Capture__Ack ack;
 	Capture__Stop stop;
 	Capture__Ping ping;
+	Capture__UpdateFilter update_filter;
 	Capture__InterfaceList interface_list;
 	Capture__Started started;
 	Capture__Gap gap;
 	Capture__Stats stats;
 	Capture__Ended ended;
 	Capture__Pong pong;
-	Capture__Note note;
+	Capture__Event event;
+	Capture__NeedPrograms need_programs;
+	Capture__Plan plan;
+	Capture__FilterChanged filter_changed;
+	Capture__InterfaceAdded interface_added;
 };
 
-/* Bodies that are a few numbers or borrowed strings. */
+/* Point the envelope at its body, initialised. */
+#define USE(name)	capture__##name##__init(envelope->name = &b->name)
+
+/* Bodies without a field, or with few that need no memory. */
 static int
 fill_plain(const struct msg *msg, struct bodies *b, Capture__Envelope *envelope)
 {
 	switch (msg->type) {
 	case MSG_ERROR:
-		capture__error__init(envelope->error = &b->error);
+		USE(error);
 		b->error.code = msg->error.code;
-		b->error.text = borrow(msg->error.text);
+		b->error.text = pack_borrow(msg->error.text);
 		return E_OK;
 	case MSG_HELLO:
-		capture__hello__init(envelope->hello = &b->hello);
+		USE(hello);
 		b->hello.version = msg->hello.version;
-		b->hello.program = borrow(msg->hello.program);
-		b->hello.host = borrow(msg->hello.host);
-		b->hello.os = borrow(msg->hello.os);
+		b->hello.program = pack_borrow(msg->hello.program);
+		b->hello.host = pack_borrow(msg->hello.host);
+		b->hello.os = pack_borrow(msg->hello.os);
 		return E_OK;
 	case MSG_LIST_REQUEST:
-		capture__list_request__init(
-		    envelope->list_request = &b->list_request);
+		USE(list_request);
 		return E_OK;
 	case MSG_ACK:
-		capture__ack__init(envelope->ack = &b->ack);
+		USE(ack);
 		b->ack.sequence = msg->ack.sequence;
 		return E_OK;
 	case MSG_STOP:
-		capture__stop__init(envelope->stop = &b->stop);
+		USE(stop);
 		return E_OK;
 	case MSG_PING:
-		capture__ping__init(envelope->ping = &b->ping);
+		USE(ping);
 		b->ping.client_time_ns = msg->ping.client_time_ns;
 		return E_OK;
 	case MSG_PONG:
-		capture__pong__init(envelope->pong = &b->pong);
+		USE(pong);
 		b->pong.client_time_ns = msg->pong.client_time_ns;
 		b->pong.received_ns = msg->pong.received_ns;
 		b->pong.sent_ns = msg->pong.sent_ns;
 		return E_OK;
-	case MSG_NOTE:
-		capture__note__init(envelope->note = &b->note);
-		b->note.text = borrow(msg->note.text);
+	case MSG_EVENT:
+		USE(event);
+		fill_event(&msg->event, &b->event);
+		return E_OK;
+	case MSG_NEED_PROGRAMS:
+		USE(need_programs);
+		b->need_programs.n_link_types = msg->need_programs.n;
+		b->need_programs.link_types =
+		    pack_borrow_numbers(msg->need_programs.link_types);
 		return E_OK;
 	case MSG_GAP:
-		capture__gap__init(envelope->gap = &b->gap);
+		USE(gap);
 		fill_gap(&msg->gap, &b->gap);
 		return E_OK;
-	case MSG_START:
-	case MSG_INTERFACE_LIST:
-	case MSG_STARTED:
-	case MSG_STATS:
-	case MSG_ENDED:
-	case MSG_PACKET_BATCH:
-		break;
+	default:
+		return E_BUG;		/* a Batch, or none at all */
 	}
-	return E_BUG;
 }
 
 static int
@@ -360,35 +188,39 @@ fill(struct arena *arena, const struct msg *msg, struct bodies *b,
 {
 	switch (msg->type) {
 	case MSG_START:
-		capture__start__init(envelope->start = &b->start);
-		return fill_start(arena, &msg->start, &b->start);
+		USE(start);
+		return pack_start(arena, &msg->start, &b->start);
+	case MSG_UPDATE_FILTER:
+		USE(update_filter);
+		return pack_update_filter(arena, &msg->update_filter,
+		    &b->update_filter);
 	case MSG_INTERFACE_LIST:
-		capture__interface_list__init(
-		    envelope->interface_list = &b->interface_list);
-		return fill_interface_list(arena, &msg->interface_list,
+		USE(interface_list);
+		return pack_interface_list(arena, &msg->interface_list,
 		    &b->interface_list);
 	case MSG_STARTED:
-		capture__started__init(envelope->started = &b->started);
-		return fill_started(arena, &msg->started, &b->started);
+		USE(started);
+		return pack_started(arena, &msg->started, &b->started);
 	case MSG_STATS:
-		capture__stats__init(envelope->stats = &b->stats);
-		return fill_stats(arena, &msg->stats, &b->stats);
+		USE(stats);
+		return pack_stats(arena, &msg->stats, &b->stats);
 	case MSG_ENDED:
-		capture__ended__init(envelope->ended = &b->ended);
-		return fill_ended(arena, &msg->ended, &b->ended);
-	case MSG_ERROR:
-	case MSG_HELLO:
-	case MSG_LIST_REQUEST:
-	case MSG_ACK:
-	case MSG_STOP:
-	case MSG_PING:
-	case MSG_GAP:
-	case MSG_PONG:
-	case MSG_NOTE:
-	case MSG_PACKET_BATCH:
-		break;
+		USE(ended);
+		return pack_ended(arena, &msg->ended, &b->ended);
+	case MSG_PLAN:
+		USE(plan);
+		return pack_plan(arena, &msg->plan, &b->plan);
+	case MSG_FILTER_CHANGED:
+		USE(filter_changed);
+		return pack_filter_changed(arena, &msg->filter_changed,
+		    &b->filter_changed);
+	case MSG_INTERFACE_ADDED:
+		USE(interface_added);
+		return pack_interface_added(arena, &msg->interface_added,
+		    &b->interface_added);
+	default:
+		return fill_plain(msg, b, envelope);
 	}
-	return fill_plain(msg, b, envelope);
 }
 
 int

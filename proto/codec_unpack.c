@@ -57,41 +57,8 @@ unpack_string(const char *s, char *dst, size_t size, enum emptiness emptiness)
 	return E_OK;
 }
 
-static int
-take_mac(const ProtobufCBinaryData *in, uint8_t mac[6], bool *ret_has_mac)
-{
-	if (in->len != 0 && in->len != 6)
-		return E_BADMSG;
-	if (in->len == 6)
-		memcpy(mac, in->data, 6);
-	*ret_has_mac = in->len == 6;
-	return E_OK;
-}
-
-static int
-take_addresses(struct arena *arena, char **in, size_t n,
-    char (**ret_addresses)[64], uint32_t *ret_n)
-{
-	char (*addresses)[64];
-
-	if (n > PROTO_MAX_ADDRESSES)
-		return E_BADMSG;
-	if (n == 0)
-		return E_OK;
-	addresses = unpack_alloc_items(arena, n, sizeof(*addresses));
-	if (addresses == NULL)
-		return unpack_alloc_failure(arena);
-	*ret_addresses = addresses;
-	*ret_n = (uint32_t)n;
-	for (size_t i = 0; i < n; i++)
-		if (UNPACK(in[i], addresses[i], NOT_EMPTY) != E_OK)
-			return E_BADMSG;
-	return E_OK;
-}
-
-/* A code of a later version still has its text; positive ones are none. */
-static int
-take_code(int32_t in, int *ret_code)
+int
+unpack_code(int32_t in, int *ret_code)
 {
 	if (in > 0)
 		return E_BADMSG;
@@ -102,7 +69,7 @@ take_code(int32_t in, int *ret_code)
 static int
 take_error(const Capture__Error *in, struct msg_error *out)
 {
-	if (in->code == E_OK || take_code(in->code, &out->code) != E_OK)
+	if (in->code == E_OK || unpack_code(in->code, &out->code) != E_OK)
 		return E_BADMSG;
 	return UNPACK(in->text, out->text, MAY_BE_EMPTY);
 }
@@ -117,88 +84,6 @@ take_hello(const Capture__Hello *in, struct msg_hello *out)
 	    UNPACK(in->os, out->os, MAY_BE_EMPTY) != E_OK)
 		return E_BADMSG;
 	return E_OK;
-}
-
-static int
-take_interface(struct arena *arena, const Capture__Interface *in,
-    struct msg_interface *out)
-{
-	if (in->index == 0 || in->link_type > UNPACK_LINK_TYPE_MAX)
-		return E_BADMSG;
-	out->index = in->index;
-	out->link_type = in->link_type;
-	out->is_up = in->up;
-	out->is_running = in->running;
-	out->is_loopback = in->loopback;
-	if (UNPACK(in->name, out->name, NOT_EMPTY) != E_OK ||
-	    UNPACK(in->description, out->description, MAY_BE_EMPTY) != E_OK ||
-	    UNPACK(in->why_not, out->why_not, MAY_BE_EMPTY) != E_OK ||
-	    take_mac(&in->mac, out->mac, &out->has_mac) != E_OK)
-		return E_BADMSG;
-	return take_addresses(arena, in->addresses, in->n_addresses,
-	    &out->addresses, &out->n_addresses);
-}
-
-static int
-take_interface_list(struct arena *arena, const Capture__InterfaceList *in,
-    struct msg_interface_list *out)
-{
-	size_t n = in->n_interfaces;
-	int code = E_OK;
-
-	if (n > PROTO_MAX_INTERFACES)
-		return E_BADMSG;
-	if (n == 0)
-		return E_OK;
-	out->interfaces = unpack_alloc_items(arena, n, sizeof(*out->interfaces));
-	if (out->interfaces == NULL)
-		return unpack_alloc_failure(arena);
-	out->n = (uint32_t)n;
-	for (size_t i = 0; i < n && code == E_OK; i++)
-		code = take_interface(arena, in->interfaces[i],
-		    &out->interfaces[i]);
-	return code;
-}
-
-static int
-take_capture_interface(struct arena *arena, const Capture__CaptureInterface *in,
-    struct msg_capture_interface *out)
-{
-	if (in->link_type > UNPACK_LINK_TYPE_MAX ||
-	    UNPACK(in->name, out->name, NOT_EMPTY) != E_OK ||
-	    UNPACK(in->description, out->description, MAY_BE_EMPTY) != E_OK ||
-	    take_mac(&in->mac, out->mac, &out->has_mac) != E_OK)
-		return E_BADMSG;
-	out->index = in->index;
-	out->link_type = in->link_type;
-	out->is_promiscuous = in->promiscuous;
-	return take_addresses(arena, in->addresses, in->n_addresses,
-	    &out->addresses, &out->n_addresses);
-}
-
-static int
-take_started(struct arena *arena, const Capture__Started *in,
-    struct msg_started *out)
-{
-	size_t n = in->n_interfaces;
-	int code = E_OK;
-
-	if (n == 0 || n > PROTO_MAX_INTERFACES || in->snaplen == 0 ||
-	    in->snaplen > PROTO_MAX_SNAPLEN ||
-	    UNPACK(in->notes, out->notes, MAY_BE_EMPTY) != E_OK)
-		return E_BADMSG;
-	out->snaplen = in->snaplen;
-	out->ring_bytes = in->ring_bytes;
-	out->log_bytes = in->log_bytes;
-	out->start.ns = in->start_time_ns;
-	out->interfaces = unpack_alloc_items(arena, n, sizeof(*out->interfaces));
-	if (out->interfaces == NULL)
-		return unpack_alloc_failure(arena);
-	out->n_interfaces = (uint32_t)n;
-	for (size_t i = 0; i < n && code == E_OK; i++)
-		code = take_capture_interface(arena, in->interfaces[i],
-		    &out->interfaces[i]);
-	return code;
 }
 
 static int
@@ -221,41 +106,39 @@ take_gap(const Capture__Gap *in, struct msg_gap *out)
 }
 
 static int
-take_stats(struct arena *arena, const Capture__Stats *in, struct msg_stats *out)
+take_event(const Capture__Event *in, struct msg_event *out)
 {
-	size_t n = in->n_interfaces;
+	bool is_known = in->kind >= CAPTURE_EVENT_DOWN &&
+	    in->kind <= CAPTURE_EVENT_OTHER;
 
-	out->lost_packets = in->lost_packets;
-	out->lost_bytes = in->lost_bytes;
-	if (n > PROTO_MAX_INTERFACES)
+	if (in->sequence == 0 || (in->interface >= PROTO_MAX_INTERFACES &&
+	    in->interface != CAPTURE_EVENT_WHOLE))
 		return E_BADMSG;
-	if (n == 0)
-		return E_OK;
-	out->interfaces = unpack_alloc_items(arena, n, sizeof(*out->interfaces));
-	if (out->interfaces == NULL)
-		return unpack_alloc_failure(arena);
-	out->n_interfaces = (uint32_t)n;
-	for (size_t i = 0; i < n; i++)
-		out->interfaces[i] = (struct msg_interface_stats){
-			.received = in->interfaces[i]->received,
-			.dropped_kernel = in->interfaces[i]->dropped_kernel,
-			.dropped_interface = in->interfaces[i]->dropped_interface,
-			.batched = in->interfaces[i]->batched,
-			.dropped_agent = in->interfaces[i]->dropped_agent,
-		};
-	return E_OK;
+	out->sequence = in->sequence;
+	out->time.ns = in->time_ns;
+	out->kind = is_known ? (enum capture_event)in->kind : CAPTURE_EVENT_OTHER;
+	out->iface = in->interface;
+	return UNPACK(in->text, out->text, NOT_EMPTY);
 }
 
 static int
-take_ended(struct arena *arena, const Capture__Ended *in, struct msg_ended *out)
+take_need_programs(const Capture__NeedPrograms *in,
+    struct msg_need_programs *out)
 {
-	if (take_code(in->code, &out->code) != E_OK ||
-	    UNPACK(in->text, out->text, MAY_BE_EMPTY) != E_OK)
+	size_t n = in->n_link_types;
+
+	if (n == 0 || n > PROTO_MAX_PROGRAMS)
 		return E_BADMSG;
-	out->last_sequence = in->last_sequence;
-	if (in->stats == NULL)
-		return E_OK;
-	return take_stats(arena, in->stats, &out->stats);
+	for (size_t i = 0; i < n; i++) {
+		if (in->link_types[i] > UNPACK_LINK_TYPE_MAX)
+			return E_BADMSG;
+		for (size_t k = 0; k < i; k++)
+			if (in->link_types[k] == in->link_types[i])
+				return E_BADMSG;
+		out->link_types[i] = in->link_types[i];
+	}
+	out->n = (uint32_t)n;
+	return E_OK;
 }
 
 static void
@@ -268,27 +151,19 @@ take_pong(const Capture__Pong *in, struct msg_pong *out)
 
 /* body is what protobuf-c made of the message named by out->type. */
 static int
-take(struct arena *arena, const ProtobufCMessage *body, struct msg *out)
+take_plain(const void *in, struct msg *out)
 {
-	const void *in = body;
-
 	switch (out->type) {
 	case MSG_ERROR:
 		return take_error(in, &out->error);
 	case MSG_HELLO:
 		return take_hello(in, &out->hello);
-	case MSG_START:
-		return unpack_start(arena, in, &out->start);
-	case MSG_INTERFACE_LIST:
-		return take_interface_list(arena, in, &out->interface_list);
-	case MSG_STARTED:
-		return take_started(arena, in, &out->started);
 	case MSG_GAP:
 		return take_gap(in, &out->gap);
-	case MSG_STATS:
-		return take_stats(arena, in, &out->stats);
-	case MSG_ENDED:
-		return take_ended(arena, in, &out->ended);
+	case MSG_EVENT:
+		return take_event(in, &out->event);
+	case MSG_NEED_PROGRAMS:
+		return take_need_programs(in, &out->need_programs);
 	case MSG_ACK:
 		out->ack.sequence = ((const Capture__Ack *)in)->sequence;
 		return E_OK;
@@ -299,16 +174,42 @@ take(struct arena *arena, const ProtobufCMessage *body, struct msg *out)
 	case MSG_PONG:
 		take_pong(in, &out->pong);
 		return E_OK;
-	case MSG_NOTE:
-		return UNPACK(((const Capture__Note *)in)->text, out->note.text,
-		    NOT_EMPTY);
 	case MSG_LIST_REQUEST:
 	case MSG_STOP:
 		return E_OK;
-	case MSG_PACKET_BATCH:
-		break;
+	default:
+		return E_STATE;
 	}
-	return E_STATE;
+}
+
+/* The same, with those that own memory. */
+static int
+take(struct arena *arena, const ProtobufCMessage *body, struct msg *out)
+{
+	const void *in = body;
+
+	switch (out->type) {
+	case MSG_START:
+		return unpack_start(arena, in, &out->start);
+	case MSG_UPDATE_FILTER:
+		return unpack_update_filter(arena, in, &out->update_filter);
+	case MSG_INTERFACE_LIST:
+		return unpack_interface_list(arena, in, &out->interface_list);
+	case MSG_STARTED:
+		return unpack_started(arena, in, &out->started);
+	case MSG_STATS:
+		return unpack_stats(arena, in, &out->stats);
+	case MSG_ENDED:
+		return unpack_ended(arena, in, &out->ended);
+	case MSG_PLAN:
+		return unpack_plan(arena, in, &out->plan);
+	case MSG_FILTER_CHANGED:
+		return unpack_filter_changed(arena, in, &out->filter_changed);
+	case MSG_INTERFACE_ADDED:
+		return unpack_interface_added(arena, in, &out->interface_added);
+	default:
+		return take_plain(in, out);
+	}
 }
 
 /* NULL for a type that is unknown, or not decoded here. */
@@ -329,7 +230,12 @@ descriptor_of(uint64_t type)
 	case MSG_STATS:		return &capture__stats__descriptor;
 	case MSG_ENDED:		return &capture__ended__descriptor;
 	case MSG_PONG:		return &capture__pong__descriptor;
-	case MSG_NOTE:		return &capture__note__descriptor;
+	case MSG_EVENT:		return &capture__event__descriptor;
+	case MSG_UPDATE_FILTER:	return &capture__update_filter__descriptor;
+	case MSG_NEED_PROGRAMS:	return &capture__need_programs__descriptor;
+	case MSG_PLAN:		return &capture__plan__descriptor;
+	case MSG_FILTER_CHANGED: return &capture__filter_changed__descriptor;
+	case MSG_INTERFACE_ADDED: return &capture__interface_added__descriptor;
 	default:		return NULL;
 	}
 }

@@ -10,11 +10,11 @@ enum {
 	/* IANA has nothing here; the product's documented default port. */
 	PROTO_PORT = 9443,
 
-	/* A message: room for a full batch, its columns and the largest packet. */
+	/*
+	 * A message: room for a full batch, its columns and the largest packet,
+	 * or for a Start with twenty full programs.
+	 */
 	PROTO_MAX_MESSAGE = 1 << 20,
-
-	/* From a client: a Start with three full programs is the longest. */
-	PROTO_MAX_REQUEST = 256 << 10,
 
 	/* tcpdump's and Wireshark's own limit for a packet. */
 	PROTO_MAX_SNAPLEN = 262144,
@@ -33,12 +33,16 @@ enum {
 
 	PROTO_MAX_FILTER_INSNS = 4096,	/* the kernel's BPF_MAXINSNS */
 	PROTO_MAX_PROGRAMS = 16,	/* one per link type a filter may meet */
+	PROTO_MAX_FILTERS = 64,		/* expressions in one capture */
 	PROTO_MAX_FILTER_TEXT = 65536,	/* as a pcapng option can hold */
-	PROTO_MAX_INTERFACES = 4096,	/* in one list or capture */
+	PROTO_MAX_INTERFACES = 4096,	/* in one list or capture, added ones too */
+	PROTO_MAX_LINK_TYPES = 8,	/* to choose from, of an interface */
+	PROTO_MAX_PLAN_PARTS = 16,	/* of one program */
+	PROTO_MAX_WARNINGS = 16,	/* of one interface in a plan */
 	PROTO_MAX_ADDRESSES = 64,	/* of one interface in a list */
 	PROTO_MAX_SAMPLE = 1000000,	/* 1 in so many: fewer is no sample */
 	PROTO_MAX_NAME = 255,		/* host, interface, program names */
-	PROTO_MAX_TEXT = 1024,		/* an error's or a note's text */
+	PROTO_MAX_TEXT = 1024,		/* an error's, an event's or a note's text */
 };
 
 #endif /* PROTO_LIMITS_H */

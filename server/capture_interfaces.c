@@ -19,16 +19,22 @@ enum {
 	DOWN_MS = 1000,		/* between looks at one that is down */
 };
 
-static void PRINTF_LIKE(2, 3)
-tell(struct capture *c, const char *fmt, ...)
+static void PRINTF_LIKE(4, 5)
+tell(struct capture *c, enum capture_event kind, const struct capture_ring *r,
+    const char *fmt, ...)
 {
-	struct msg msg = { .type = MSG_NOTE };
+	struct msg msg = { .type = MSG_EVENT };
+	struct msg_event *event = &msg.event;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(msg.note.text, sizeof(msg.note.text), fmt, ap);
+	vsnprintf(event->text, sizeof(event->text), fmt, ap);
 	va_end(ap);
-	log_info(LOG_CAPTURE, "%s", msg.note.text);
+	event->sequence = c->next_sequence;
+	event->time = clock_wall();
+	event->kind = kind;
+	event->iface = (uint32_t)(r - c->rings);
+	log_info(LOG_CAPTURE, "%s", event->text);
 	if (c->state < CAPTURE_CLOSING && conn_queued(c->conn) < CAPTURE_UNREAD_MAX &&
 	    stream_send(c->conn, &msg) != E_OK)
 		capture_die(c);
@@ -42,14 +48,14 @@ set_link(struct capture *c, struct capture_ring *r, enum capture_link link)
 	r->link = link;
 	switch (link) {
 	case CAPTURE_LINK_UP:
-		tell(c, "interface '%s' is up again", r->name);
+		tell(c, CAPTURE_EVENT_UP, r, "interface '%s' is up again", r->name);
 		return;
 	case CAPTURE_LINK_DOWN:
-		tell(c, "interface '%s' is down: the capture goes on when it is "
-		    "up again", r->name);
+		tell(c, CAPTURE_EVENT_DOWN, r, "interface '%s' is down: the "
+		    "capture goes on when it is up again", r->name);
 		return;
 	case CAPTURE_LINK_GONE:
-		tell(c, "interface '%s' is gone", r->name);
+		tell(c, CAPTURE_EVENT_GONE, r, "interface '%s' is gone", r->name);
 		return;
 	}
 }

@@ -304,7 +304,7 @@ secured(struct session *s)
 		snprintf(s->identity, sizeof(s->identity), "?");
 	snprintf(s->name, sizeof(s->name), "session %u %s@%s", s->number,
 	    s->identity, s->peer_text);
-	s->reader = frame_reader_new(PROTO_MAX_REQUEST);
+	s->reader = frame_reader_new(PROTO_MAX_MESSAGE);
 	if (s->reader == NULL) {
 		log_err(LOG_SESSION, "%s: closed: out of memory", s->name);
 		session_free(s);

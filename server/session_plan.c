@@ -43,9 +43,11 @@ check_names(const struct msg_start *start, struct err *err)
 {
 	for (uint32_t i = 0; i < start->n_interfaces; i++)
 		for (uint32_t k = 0; k < i; k++)
-			if (strcmp(start->interfaces[i], start->interfaces[k]) == 0)
+			if (strcmp(start->interfaces[i].name,
+			    start->interfaces[k].name) == 0)
 				return err_set(err, E_BADMSG, "interface '%s': "
-				    "start: named twice", start->interfaces[i]);
+				    "start: named twice",
+				    start->interfaces[i].name);
 	return E_OK;
 }
 
@@ -56,17 +58,38 @@ apply_policy(struct session *s)
 	struct msg_start *start = &s->start.start;
 	const struct priv_setup_config *cfg = &s->net->setup.config;
 
-	if (start->snaplen > cfg->max_snaplen) {
+	uint32_t largest = 0;
+	bool is_tamed = false;
+
+	for (uint32_t i = 0; i < start->n_interfaces; i++) {
+		struct msg_interface_request *r = &start->interfaces[i];
+
+		if (r->snaplen > cfg->max_snaplen) {
+			largest = r->snaplen > largest ? r->snaplen : largest;
+			r->snaplen = cfg->max_snaplen;
+		}
+		if (!cfg->promiscuous && !r->no_promiscuous) {
+			is_tamed = true;
+			r->no_promiscuous = true;
+		}
+	}
+	if (largest > 0)
 		session_plan_note(s, "snapshot length %u lowered to the agent's maximum of "
-		    "%u bytes", start->snaplen, cfg->max_snaplen);
-		start->snaplen = cfg->max_snaplen;
-	}
-	if (!cfg->promiscuous && !start->no_promiscuous) {
+		    "%u bytes", largest, cfg->max_snaplen);
+	if (is_tamed)
 		session_plan_note(s, "the agent's configuration allows no promiscuous mode");
-		start->no_promiscuous = true;
-	}
 	if (cfg->has_mandatory)
 		session_plan_note(s, "the agent adds its own mandatory filter");
+}
+
+static int
+check_filter(const struct msg_filter *filter, struct err *err)
+{
+	for (uint32_t i = 0; i < filter->n_programs; i++)
+		if (bpf_prog_check(filter->programs[i].insns,
+		    filter->programs[i].n_insns, err) != E_OK)
+			return err_wrap(err, "filter: refused");
+	return E_OK;
 }
 
 int
@@ -85,10 +108,9 @@ session_plan_check(struct session *s, struct err *err)
 		    cfg->max_interfaces);
 	if (check_names(start, err) != E_OK)
 		return E_BADMSG;
-	for (uint32_t i = 0; i < start->n_programs; i++)
-		if (bpf_prog_check(start->programs[i].insns,
-		    start->programs[i].n_insns, err) != E_OK)
-			return err_wrap(err, "filter: refused");
+	for (uint32_t i = 0; i < start->n_filters; i++)
+		if (check_filter(&start->filters[i], err) != E_OK)
+			return err->code;
 	apply_policy(s);
 	return session_plan_budget(s, err);
 }
@@ -119,24 +141,23 @@ find_permitted(const struct priv_interface *permitted, size_t n, const char *nam
 }
 
 static const struct msg_program *
-find_program(const struct msg_start *start, uint32_t link_type)
+find_program(const struct msg_filter *filter, uint32_t link_type)
 {
-	for (uint32_t i = 0; i < start->n_programs; i++)
-		if (start->programs[i].link_type == link_type)
-			return &start->programs[i];
+	for (uint32_t i = 0; i < filter->n_programs; i++)
+		if (filter->programs[i].link_type == link_type)
+			return &filter->programs[i];
 	return NULL;
 }
 
 static int
-set_program(struct session *s, struct captures_socket *sock,
+set_program(const struct msg_filter *filter, struct captures_socket *sock,
     const struct priv_interface *iface, struct err *err)
 {
-	const struct msg_start *start = &s->start.start;
 	const struct msg_program *program;
 
-	if (start->n_programs == 0)
+	if (filter->n_programs == 0)
 		return E_OK;
-	program = find_program(start, iface->link_type);
+	program = find_program(filter, iface->link_type);
 	if (program == NULL)
 		return err_set(err, E_FILTER, "interface '%s': start: the filter "
 		    "was not compiled for its link type %u", iface->name,
@@ -170,6 +191,8 @@ plan_socket(struct session *s, uint32_t i, const struct priv_interface *iface,
     struct err *err)
 {
 	const struct msg_start *start = &s->start.start;
+	const struct msg_interface_request *request = &start->interfaces[i];
+	const struct msg_filter *filter = &start->filters[request->filter];
 	struct captures_socket *sock = &s->sockets[i];
 
 	if ((iface->flags & IFF_UP) == 0)
@@ -179,7 +202,7 @@ plan_socket(struct session *s, uint32_t i, const struct priv_interface *iface,
 	sock->socket.link = (struct ring_link){
 		.link_type = iface->link_type,
 		.iface = i,
-		.snaplen = start->snaplen,
+		.snaplen = request->snaplen,
 		.is_cooked = iface->link_type == PRIV_LINK_COOKED,
 		.is_loopback = (iface->flags & IFF_LOOPBACK) != 0,
 	};
@@ -187,15 +210,15 @@ plan_socket(struct session *s, uint32_t i, const struct priv_interface *iface,
 	sock->prologue = (struct prologue_config){
 		.link_type = iface->link_type,
 		.is_loopback = (iface->flags & IFF_LOOPBACK) != 0,
-		.exact_vlan = start->exact_vlan,
+		.exact_vlan = filter->exact_vlan,
 		.direction = direction_of(start->direction),
 		.headers_only = start->headers_only,
 		.sample = start->sample,
 		.sample_flows = start->sample_flows,
-		.snaplen = start->snaplen,
+		.snaplen = request->snaplen,
 	};
 	s->opened[i].index = iface->index;
-	return set_program(s, sock, iface, err);
+	return set_program(filter, sock, iface, err);
 }
 
 static int
@@ -234,7 +257,7 @@ session_plan(struct session *s, const struct priv_interface *permitted, size_t n
 	if (s->sockets == NULL || s->opened == NULL)
 		return err_set(err, E_NOMEM, "capture: start: out of memory");
 	for (uint32_t i = 0; i < start->n_interfaces; i++) {
-		const char *name = start->interfaces[i];
+		const char *name = start->interfaces[i].name;
 		const struct priv_interface *iface =
 		    find_permitted(permitted, n, name);
 

@@ -97,7 +97,9 @@ make_started(const struct session *s, struct msg *msg)
 	*msg = (struct msg){ .type = MSG_STARTED };
 	started->interfaces = s->opened;
 	started->n_interfaces = s->n_opened;
-	started->snaplen = s->start.start.snaplen;
+	for (uint32_t i = 0; i < s->n_opened; i++)
+		if (s->opened[i].snaplen > started->snaplen)
+			started->snaplen = s->opened[i].snaplen;
 	started->log_bytes = s->log_bytes;
 	started->start = clock_wall();
 	started->ring_bytes = opened_ring_bytes(s);
@@ -113,8 +115,9 @@ log_started(const struct session *s)
 
 	for (uint32_t i = 0; i < s->n_opened; i++)
 		log_info(LOG_SESSION, "%s: captures on '%s', filter '%s', snapshot "
-		    "length %u%s", s->name, s->opened[i].name, start->filter_text,
-		    start->snaplen, s->opened[i].is_promiscuous ?
+		    "length %u%s", s->name, s->opened[i].name,
+		    start->filters[start->interfaces[i].filter].text,
+		    s->opened[i].snaplen, s->opened[i].is_promiscuous ?
 		    ", promiscuous" : "");
 }
 
@@ -185,6 +188,8 @@ opened(const struct err *err, const struct priv_opened *got, void *arg)
 	}
 	s->opened[i].link_type = got->link_type;
 	s->opened[i].is_promiscuous = got->is_promiscuous;
+	s->opened[i].request = i;
+	s->opened[i].snaplen = sock->prologue.snaplen;
 	s->n_opened++;
 	if (s->n_opened < s->start.start.n_interfaces) {
 		open_next(s);
@@ -199,6 +204,8 @@ static void
 open_next(struct session *s)
 {
 	const struct msg_start *start = &s->start.start;
+	const struct msg_interface_request *request =
+	    &start->interfaces[s->n_opened];
 	struct captures_socket *sock = &s->sockets[s->n_opened];
 	uint64_t ring_bytes = start->ring_bytes == 0 ? RING_DEFAULT :
 	    start->ring_bytes;
@@ -216,8 +223,8 @@ open_next(struct session *s)
 		.capture = s->capture_number,
 		.ifindex = s->opened[s->n_opened].index,
 		.link_type = sock->socket.link.link_type,
-		.snaplen = start->snaplen,
-		.flags = (start->no_promiscuous ? 0u : PRIV_OPEN_PROMISCUOUS) |
+		.snaplen = request->snaplen,
+		.flags = (request->no_promiscuous ? 0u : PRIV_OPEN_PROMISCUOUS) |
 		    (sock->socket.link.is_loopback ||
 		    start->direction == START_IN ? PRIV_OPEN_INBOUND : 0u),
 		.ring_bytes = ring_bytes / start->n_interfaces,

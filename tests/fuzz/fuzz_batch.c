@@ -18,7 +18,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (packet.data < data ||
 		    packet.data + packet.meta.captured_len > data + size ||
 		    packet.meta.original_len < packet.meta.captured_len ||
-		    packet.meta.iface >= 2 || packet.meta.type > 4)
+		    packet.meta.iface >= 2 || packet.meta.type > 4 ||
+		    packet.meta.offload > 7)
 			abort();
 		for (uint32_t i = 0; i < packet.meta.captured_len; i++)
 			sum += packet.data[i];

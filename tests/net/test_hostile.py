@@ -140,12 +140,12 @@ AFTER_HELLO = {
     "agents_message": wire.envelope(wire.STARTED),
     "ack_without_capture": wire.envelope(wire.ACK, wire.field(1, 7)),
     "stop_without_capture": wire.envelope(wire.STOP),
-    "no_interface": wire.envelope(wire.START, wire.field(2, 100)),
+    "no_interface": wire.start_of([], [wire.filter_of()]),
     "an_interface_name_of_10_kb": wire.start("x" * 10000),
     "an_interface_name_with_nul": wire.start("cap0\0x"),
     "snaplen_zero": wire.start("cap0", snaplen=0),
     "snaplen_too_large": wire.start("cap0", snaplen=1 << 30),
-    "30000_interfaces": wire.envelope(wire.START, wire.field(1, "a") * 30000),
+    "30000_interfaces": wire.start_of([wire.request("a")] * 30000, [wire.filter_of()]),
 }
 
 

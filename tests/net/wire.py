@@ -6,8 +6,9 @@ decodes protobuf without its compiler.
 import ssl
 import struct
 
-ERROR, HELLO, LIST_REQUEST, START, ACK, STOP, PING = range(1, 8)
-INTERFACE_LIST, STARTED, BATCH, GAP, STATS, ENDED, PONG = range(16, 23)
+ERROR, HELLO, LIST_REQUEST, START, ACK, STOP, PING, UPDATE_FILTER = range(1, 9)
+(INTERFACE_LIST, STARTED, BATCH, GAP, STATS, ENDED, PONG, EVENT, NEED_PROGRAMS, PLAN, FILTER_CHANGED,
+ INTERFACE_ADDED) = range(16, 28)
 ALPN = "capture/1"
 
 
@@ -82,11 +83,31 @@ def program(instructions, link_type=1):
     return body
 
 
-def start(interface, instructions=None, snaplen=65535, link_type=1):
-    body = field(1, interface) + field(2, snaplen)
+def request(interface, snaplen=65535, filter_index=0, link_type=0, no_promiscuous=0):
+    return (field(1, interface) + field(2, snaplen) + field(3, no_promiscuous) + field(4, filter_index)
+            + field(5, link_type))
+
+
+def filter_of(instructions=None, link_type=1, text="", exact_vlan=0, at_client=0):
+    """One expression with one program, or with none."""
+    body = field(1, text) + field(2, exact_vlan) + field(4, at_client)
     if instructions is not None:
-        body += field(4, program(instructions, link_type))
-    return envelope(START, body)
+        body += field(3, program(instructions, link_type))
+    return body
+
+
+def start_of(requests, filters, options=b""):
+    """Start from InterfaceRequests and Filters; options are further fields."""
+    body = b"".join(field(1, r) for r in requests) + b"".join(field(2, f) for f in filters)
+    return envelope(START, body + options)
+
+
+def start(interface, instructions=None, snaplen=65535, link_type=1):
+    return start_of([request(interface, snaplen)], [filter_of(instructions, link_type)])
+
+
+def update_filter(number, filters):
+    return envelope(UPDATE_FILTER, field(1, number) + b"".join(field(2, f) for f in filters))
 
 
 class Wire:

@@ -146,16 +146,22 @@ session_lab_greet(struct session_lab *lab, unsigned i)
 struct msg
 session_lab_start(const char *iface)
 {
-	static char names[4][PROTO_MAX_NAME + 1], text[] = "all of it";
+	static struct msg_interface_request requests[4];
+	static struct msg_filter filter;
+	static char text[] = "all of it";
 	struct msg msg = { .type = MSG_START };
 
-	snprintf(names[0], sizeof(names[0]), "%s", iface);
-	snprintf(names[1], sizeof(names[1]), "raw9");
+	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+		requests[i] = (struct msg_interface_request){ .snaplen = 1000 };
+		snprintf(requests[i].name, sizeof(requests[i].name), "%s",
+		    i == 0 ? iface : "raw9");
+	}
+	filter = (struct msg_filter){ .text = text };
 	msg.start.n_interfaces = 1;
-	msg.start.interfaces = names;
-	msg.start.snaplen = 1000;
+	msg.start.interfaces = requests;
+	msg.start.n_filters = 1;
+	msg.start.filters = &filter;
 	msg.start.ring_bytes = 2 * (uint64_t)PRIV_MIN_RING;
-	msg.start.filter_text = text;
 	return msg;
 }
 

@@ -63,6 +63,7 @@ assert_meta_equal(const struct packet_meta *a, const struct packet_meta *b)
 	assert_int_equal(a->original_len, b->original_len);
 	assert_int_equal(a->iface, b->iface);
 	assert_int_equal(a->type, b->type);
+	assert_int_equal(a->offload, b->offload);
 }
 
 static void
@@ -123,7 +124,8 @@ assert_protobuf_reads(const struct batch *batch, const struct packet_meta *metas
 		    metas[i].original_len - metas[i].captured_len);
 		assert_int_equal(alike_or(b->n_interface, b->interface, i),
 		    metas[i].iface);
-		assert_int_equal(alike_or(b->n_type, b->type, i), metas[i].type);
+		assert_int_equal(alike_or(b->n_type, b->type, i),
+		    metas[i].type | metas[i].offload << 3);
 		for (uint32_t k = 0; k < metas[i].captured_len; k++)
 			assert_int_equal(b->data.data[at++], pattern(i, k));
 	}
@@ -162,11 +164,11 @@ static void
 one_packet_survives(void **state)
 {
 	static const struct packet_meta metas[] = {
-		{ { 1790000000123456789 }, 60, 60, 0, 0 },
-		{ { 0 }, 0, 0, 0, 0 },
-		{ { -1 }, 0, UINT32_MAX, 0, 0 },
-		{ { INT64_MAX }, 1, 1, N_INTERFACES - 1, 4 },
-		{ { INT64_MIN }, PACKET_MAX, PACKET_MAX + 7, 2, 1 },
+		{ { 1790000000123456789 }, 60, 60, 0, 0, 0 },
+		{ { 0 }, 0, 0, 0, 0, 0 },
+		{ { -1 }, 0, UINT32_MAX, 0, 0, 0 },
+		{ { INT64_MAX }, 1, 1, N_INTERFACES - 1, 4, 7 },
+		{ { INT64_MIN }, PACKET_MAX, PACKET_MAX + 7, 2, 1, 0 },
 	};
 
 	(void)state;
@@ -185,7 +187,7 @@ columns_appear_only_where_packets_differ(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < 5; i++)
-		metas[i] = (struct packet_meta){ { now + i }, 10, 10, 0, 0 };
+		metas[i] = (struct packet_meta){ { now + i }, 10, 10, 0, 0, 0 };
 	assert_round_trip(metas, 5, 1);
 	for (uint32_t i = 0; i < 5; i++)
 		assert_true(add(b, metas[i], i));
@@ -207,6 +209,7 @@ columns_appear_only_where_packets_differ(void **state)
 	for (uint32_t i = 0; i < 5; i++) {
 		metas[i].iface = 7;
 		metas[i].type = 3;
+		metas[i].offload = PACKET_CSUM_VALID | PACKET_GSO;
 	}
 	assert_round_trip(metas, 5, 1);
 	batch_builder_free(b);
@@ -230,6 +233,7 @@ random_packets_survive(void **state)
 				.captured_len = (uint32_t)(x >> 20) % 600,
 				.iface = (uint32_t)(x >> 40) % N_INTERFACES,
 				.type = (uint8_t)((x >> 50) % 5),
+				.offload = (uint8_t)((x >> 53) % 8),
 			};
 			metas[i].original_len = metas[i].captured_len +
 			    (x >> 60 == 0 ? 100000 : 0);
@@ -245,10 +249,10 @@ a_batch_knows_its_first_and_last_time(void **state)
 	struct batch *batch;
 
 	(void)state;
-	add(b, (struct packet_meta){ { 50 }, 1, 1, 0, 0 }, 0);
-	add(b, (struct packet_meta){ { 20 }, 1, 1, 0, 0 }, 1);
-	add(b, (struct packet_meta){ { 90 }, 1, 1, 0, 0 }, 2);
-	add(b, (struct packet_meta){ { 60 }, 1, 1, 0, 0 }, 3);
+	add(b, (struct packet_meta){ { 50 }, 1, 1, 0, 0, 0 }, 0);
+	add(b, (struct packet_meta){ { 20 }, 1, 1, 0, 0, 0 }, 1);
+	add(b, (struct packet_meta){ { 90 }, 1, 1, 0, 0, 0 }, 2);
+	add(b, (struct packet_meta){ { 60 }, 1, 1, 0, 0, 0 }, 3);
 	batch = batch_builder_seal(b, 1);
 	assert_int_equal(batch->first.ns, 20);
 	assert_int_equal(batch->last.ns, 90);
@@ -273,11 +277,11 @@ static void
 a_full_builder_says_so_and_is_used_again(void **state)
 {
 	struct batch_builder *b = batch_builder_new();
-	struct packet_meta small = { { now }, 60, 60, 0, 0 };
-	struct packet_meta large = { { now }, 1514, 1514, 0, 0 };
-	struct packet_meta huge = { { now }, PACKET_MAX, PACKET_MAX, 0, 0 };
-	struct packet_meta too_large = { { now }, PACKET_MAX + 1, PACKET_MAX + 1, 0, 0 };
-	struct packet_meta jumpy = { { now }, 1, UINT32_MAX, N_INTERFACES - 1, 4 };
+	struct packet_meta small = { { now }, 60, 60, 0, 0, 0 };
+	struct packet_meta large = { { now }, 1514, 1514, 0, 0, 0 };
+	struct packet_meta huge = { { now }, PACKET_MAX, PACKET_MAX, 0, 0, 0 };
+	struct packet_meta too_large = { { now }, PACKET_MAX + 1, PACKET_MAX + 1, 0, 0, 0 };
+	struct packet_meta jumpy = { { now }, 1, UINT32_MAX, N_INTERFACES - 1, 4, 0 };
 
 	(void)state;
 	assert_int_equal(fill(b, small, 1000), PROTO_BATCH_PACKETS);
@@ -308,7 +312,7 @@ full_batches_survive(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < PROTO_BATCH_PACKETS; i++)
-		metas[i] = (struct packet_meta){ { now + i * 1000 }, 64, 64, 0, 0 };
+		metas[i] = (struct packet_meta){ { now + i * 1000 }, 64, 64, 0, 0, 0 };
 	assert_round_trip(metas, PROTO_BATCH_PACKETS, 7);
 
 	for (uint32_t i = 0; i < PROTO_BATCH_PACKETS; i++)
@@ -318,6 +322,7 @@ full_batches_survive(void **state)
 			.original_len = UINT32_MAX,
 			.iface = i % 2 * (N_INTERFACES - 1),
 			.type = (uint8_t)(i % 5),
+			.offload = (uint8_t)(i % 8),
 		};
 	for (n = 0; add(b, metas[n], n); n++)
 		;
@@ -332,7 +337,7 @@ static void
 a_small_batch_takes_little_memory(void **state)
 {
 	struct batch_builder *b = batch_builder_new();
-	struct packet_meta meta = { { now }, 100, 100, 0, 0 };
+	struct packet_meta meta = { { now }, 100, 100, 0, 0, 0 };
 	struct batch *batch;
 
 	(void)state;
@@ -341,7 +346,7 @@ a_small_batch_takes_little_memory(void **state)
 	assert_true(batch->mem_bytes < 400);
 	batch_unref(batch);
 
-	fill(b, (struct packet_meta){ { now }, 1514, 1514, 0, 0 }, 1);
+	fill(b, (struct packet_meta){ { now }, 1514, 1514, 0, 0, 0 }, 1);
 	batch = batch_builder_seal(b, 2);
 	assert_true(batch->mem_bytes >= PROTO_BATCH_DATA);
 	assert_true(batch->mem_bytes < PROTO_BATCH_DATA * 5 / 4);
@@ -352,7 +357,7 @@ a_small_batch_takes_little_memory(void **state)
 static void
 a_reference_keeps_a_batch_alive(void **state)
 {
-	static const struct packet_meta meta = { { 1790000000123456789 }, 9, 9, 1, 2 };
+	static const struct packet_meta meta = { { 1790000000123456789 }, 9, 9, 1, 2, 0 };
 	struct batch_builder *b = batch_builder_new();
 	struct batch *batch;
 
@@ -538,6 +543,10 @@ columns_that_contradict_are_refused(void **state)
 	assert_extra_refused(7, "\x00\x00\x00", 3);
 	assert_extra_refused(8, "\x05", 1);			/* no such type */
 	assert_extra_refused(8, "\x04\x05", 2);
+	assert_extra_refused(8, "\x3d", 1);			/* nor with bits above it */
+	assert_extra_refused(8, "\x3f\x04", 2);
+	assert_extra_refused(8, "\x40", 1);			/* no such bit */
+	assert_extra_refused(8, "\x04\x44", 2);
 }
 
 static void
@@ -600,7 +609,7 @@ read_damaged(const uint8_t *p, size_t len, void *arg)
 		for (uint32_t i = 0; i < packet.meta.captured_len; i++)
 			sink ^= packet.data[i];
 		assert_true(packet.meta.iface < 3);
-		assert_true(packet.meta.type <= 4);
+		assert_true(packet.meta.type <= 4 && packet.meta.offload <= 7);
 		assert_true(packet.meta.original_len >= packet.meta.captured_len);
 	}
 	(void)sink;
@@ -619,7 +628,8 @@ damaged_batches_are_refused_or_harmless(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < 12; i++)
 		add(b, (struct packet_meta){ { now + i * 777 }, i * 3,
-		    i * 3 + i % 4 * 100, i % 3, (uint8_t)(i % 5) }, i);
+		    i * 3 + i % 4 * 100, i % 3, (uint8_t)(i % 5),
+		    (uint8_t)(i % 8) }, i);
 	batch = batch_builder_seal(b, 300);
 	payload = payload_of(batch, &len);
 

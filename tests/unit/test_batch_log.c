@@ -23,7 +23,7 @@ make_batch(uint64_t sequence, uint32_t packets)
 
 	for (uint32_t i = 0; i < packets; i++) {
 		struct packet_meta meta = { { (int64_t)(sequence * 1000 + i) },
-		    100, 100, 0, 0 };
+		    100, 100, 0, 0, 0 };
 
 		memset(batch_builder_add(b, &meta), 0, 100);
 	}

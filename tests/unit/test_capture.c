@@ -107,7 +107,7 @@ open_lab(void **state)
 	    on_agent_conn, &lab, &err);
 	assert_non_null(lab.conn);
 	close(listener);
-	lab.reader = frame_reader_new(PROTO_MAX_REQUEST);
+	lab.reader = frame_reader_new(PROTO_MAX_MESSAGE);
 	assert_non_null(lab.reader);
 	loop_lab_until_set(lab.loop, &lab.is_secured);
 	peer_lab_until_secured(&lab.client);
@@ -716,8 +716,11 @@ an_interface_that_is_gone_ends_it_with_the_reason(void **state)
 	start(lab, 1);
 	assert_int_equal(write(ring_fakes[0].wake_fd, &one, sizeof(one)),
 	    sizeof(one));
-	msg = &peer_lab_take_main(&lab->client, MSG_NOTE)->msg;
-	assert_string_equal(msg->note.text, "interface 'eth0' is gone");
+	msg = &peer_lab_take_main(&lab->client, MSG_EVENT)->msg;
+	assert_string_equal(msg->event.text, "interface 'eth0' is gone");
+	assert_int_equal(msg->event.kind, CAPTURE_EVENT_GONE);
+	assert_int_equal(msg->event.iface, 0);
+	assert_int_equal(msg->event.sequence, 1);
 	msg = &peer_lab_take_main(&lab->client, MSG_ENDED)->msg;
 	assert_int_equal(msg->ended.code, E_NOIFACE);
 	peer_lab_close(&lab->client);

@@ -39,19 +39,51 @@ static struct msg_program programs[2] = {
 	{ .link_type = 1, .n_insns = 3, .insns = insns },
 	{ .link_type = 276, .n_insns = 1, .insns = insns },
 };
-static char names[2][PROTO_MAX_NAME + 1] = { "eth0", "wlan0" };
-static char filter_text[] = "udp port 53";
+static char filter_text[] = "udp port 53", no_text[] = "";
+static struct msg_filter filters[2] = {
+	{ .text = filter_text, .exact_vlan = true, .n_programs = 2,
+	  .programs = programs },
+	{ .text = no_text, .at_client = true },
+};
+static struct msg_interface_request requests[2] = {
+	{ .name = "eth0", .snaplen = 261120, .no_promiscuous = true, .filter = 1 },
+	{ .name = "netns:blue/wlan*", .snaplen = 1, .link_type = 276 },
+};
 static struct msg_capture_interface capture_interfaces[2] = {
 	{
 		.name = "eth0", .description = "uplink", .index = 2,
 		.link_type = 1, .mac = { 2, 0, 0, 0, 0, 1 }, .has_mac = true,
 		.is_promiscuous = true, .n_addresses = 2, .addresses = addresses,
+		.snaplen = 96,
 	},
-	{ .name = "tun0", .index = 9, .link_type = 101 },
+	{
+		.name = "tun0", .index = 9, .link_type = 101, .request = 1,
+		.snaplen = PROTO_MAX_SNAPLEN, .filter_place = FILTER_CLIENT,
+		.network_namespace = "netns:blue",
+		.time_stamp_type = TIME_STAMP_ADAPTER_UNSYNCED,
+	},
 };
 static struct msg_interface_stats stats[2] = {
-	{ 1, 2, 3, 4, 5 }, { UINT64_MAX, UINT64_MAX, 0, 1, UINT64_MAX },
+	{ 1, 2, 3, 4, 5, 6, 7 },
+	{ UINT64_MAX, UINT64_MAX, 0, 1, UINT64_MAX, UINT64_MAX, UINT64_MAX },
 };
+static char warnings[2][PROTO_MAX_TEXT + 1] = { "eth0: slow", "eth0: old" };
+static struct msg_plan_interface plan_interfaces[2] = {
+	{
+		.interface = { .name = "eth0", .index = 2, .link_type = 1,
+			.snaplen = 96, .n_addresses = 2,
+			.addresses = addresses },
+		.n_insns = 3, .insns = insns,
+		.n_parts = 3, .parts = { { 0, PLAN_MANDATORY },
+			{ 1, PLAN_FILTER }, { 1, PLAN_CAP } },
+		.exact_vlan = true, .ring_bytes = 1ull << 33,
+		.block_bytes = 1 << 20, .retire_ms = 64,
+		.n_warnings = 2, .warnings = warnings,
+	},
+	{ .interface = { .name = "x", .snaplen = 1 }, .n_insns = 1,
+	  .insns = insns },
+};
+static enum filter_place places[3] = { FILTER_AGENT, FILTER_KERNEL, FILTER_CLIENT };
 
 static const struct msg messages[] = {
 	{ .type = MSG_ERROR, .error = { E_DENIED, "interface 'eth0': denied" } },
@@ -59,16 +91,17 @@ static const struct msg messages[] = {
 	{ .type = MSG_HELLO, .hello = { UINT32_MAX, "", "", "" } },
 	{ .type = MSG_LIST_REQUEST },
 	{ .type = MSG_START, .start = {
-		.n_interfaces = 2, .interfaces = names, .snaplen = 261120,
-		.no_promiscuous = true, .exact_vlan = true, .drop_newest = true,
-		.n_programs = 2, .programs = programs,
-		.filter_text = filter_text, .ring_bytes = 1ull << 40,
-		.log_bytes = 77, .max_packets = UINT64_MAX,
-		.direction = START_OUT, .headers_only = true, .sample = 10,
-		.sample_flows = PROTO_MAX_SAMPLE } },
+		.n_interfaces = 2, .interfaces = requests,
+		.n_filters = 2, .filters = filters, .drop_newest = true,
+		.ring_bytes = 1ull << 40, .log_bytes = 77,
+		.max_packets = UINT64_MAX, .direction = START_OUT,
+		.headers_only = true, .sample = 10,
+		.sample_flows = PROTO_MAX_SAMPLE, .cooked = true,
+		.kernel_only = true, .plan_only = true,
+		.time_stamp_type = TIME_STAMP_ADAPTER_UNSYNCED } },
 	{ .type = MSG_START, .start = {
-		.n_interfaces = 1, .interfaces = names, .snaplen = 1,
-		.filter_text = filter_text + sizeof(filter_text) - 1 } },
+		.n_interfaces = 1, .interfaces = requests + 1,
+		.n_filters = 1, .filters = filters + 1 } },
 	{ .type = MSG_ACK, .ack = { UINT64_MAX } },
 	{ .type = MSG_STOP },
 	{ .type = MSG_PING, .ping = { -5 } },
@@ -85,7 +118,21 @@ static const struct msg messages[] = {
 		{ 2, stats, 10, 20 }, 42 } },
 	{ .type = MSG_ENDED },
 	{ .type = MSG_PONG, .pong = { 1, INT64_MIN, INT64_MAX } },
-	{ .type = MSG_NOTE, .note = { "interface 'eth0' is gone" } },
+	{ .type = MSG_EVENT, .event = { 7, { 1790000000123456789 },
+		CAPTURE_EVENT_GONE, 1, "interface 'eth0' is gone" } },
+	{ .type = MSG_EVENT, .event = { UINT64_MAX, { -1 },
+		CAPTURE_EVENT_OTHER, CAPTURE_EVENT_WHOLE, "x" } },
+	{ .type = MSG_UPDATE_FILTER, .update_filter = { 1, 2, filters } },
+	{ .type = MSG_NEED_PROGRAMS, .need_programs = { 2, { 113, 276 } } },
+	{ .type = MSG_PLAN, .plan = { 2, plan_interfaces, 64 << 20,
+		"ring: less" } },
+	{ .type = MSG_FILTER_CHANGED, .filter_changed = { 1, 9, { 17 }, E_OK,
+		"", 3, places } },
+	{ .type = MSG_FILTER_CHANGED, .filter_changed = { 2, 0, { 18 },
+		E_FILTER, "filter: too long", 0, NULL } },
+	{ .type = MSG_INTERFACE_ADDED, .interface_added = { {
+		.name = "veth7", .index = 12, .link_type = 1, .snaplen = 96,
+		.n_addresses = 2, .addresses = addresses }, 4 } },
 };
 
 static int
@@ -155,17 +202,30 @@ a_start_has_every_field(void **state)
 
 	(void)state;
 	assert_int_equal(s->n_interfaces, 2);
-	assert_string_equal(s->interfaces[0], "eth0");
-	assert_string_equal(s->interfaces[1], "wlan0");
-	assert_int_equal(s->snaplen, 261120);
-	assert_true(s->no_promiscuous && s->exact_vlan && s->drop_newest);
-	assert_int_equal(s->n_programs, 2);
-	assert_int_equal(s->programs[0].link_type, 1);
-	assert_int_equal(s->programs[0].n_insns, 3);
-	assert_memory_equal(s->programs[0].insns, insns, sizeof(insns));
-	assert_int_equal(s->programs[1].link_type, 276);
-	assert_int_equal(s->programs[1].n_insns, 1);
-	assert_string_equal(s->filter_text, "udp port 53");
+	assert_string_equal(s->interfaces[0].name, "eth0");
+	assert_int_equal(s->interfaces[0].snaplen, 261120);
+	assert_true(s->interfaces[0].no_promiscuous);
+	assert_int_equal(s->interfaces[0].filter, 1);
+	assert_int_equal(s->interfaces[0].link_type, 0);
+	assert_string_equal(s->interfaces[1].name, "netns:blue/wlan*");
+	assert_int_equal(s->interfaces[1].snaplen, 1);
+	assert_false(s->interfaces[1].no_promiscuous);
+	assert_int_equal(s->interfaces[1].filter, 0);
+	assert_int_equal(s->interfaces[1].link_type, 276);
+	assert_true(s->drop_newest && s->cooked && s->kernel_only && s->plan_only);
+	assert_int_equal(s->time_stamp_type, TIME_STAMP_ADAPTER_UNSYNCED);
+	assert_int_equal(s->n_filters, 2);
+	assert_string_equal(s->filters[0].text, "udp port 53");
+	assert_true(s->filters[0].exact_vlan && !s->filters[0].at_client);
+	assert_int_equal(s->filters[0].n_programs, 2);
+	assert_int_equal(s->filters[0].programs[0].link_type, 1);
+	assert_int_equal(s->filters[0].programs[0].n_insns, 3);
+	assert_memory_equal(s->filters[0].programs[0].insns, insns, sizeof(insns));
+	assert_int_equal(s->filters[0].programs[1].link_type, 276);
+	assert_int_equal(s->filters[0].programs[1].n_insns, 1);
+	assert_string_equal(s->filters[1].text, "");
+	assert_true(!s->filters[1].exact_vlan && s->filters[1].at_client);
+	assert_int_equal(s->filters[1].n_programs, 0);
 	assert_int_equal(s->ring_bytes, 1ull << 40);
 	assert_int_equal(s->log_bytes, 77);
 	assert_true(s->max_packets == UINT64_MAX);
@@ -246,15 +306,16 @@ what_cannot_be_sent_is_refused(void **state)
 static void
 a_filter_text_too_long_is_cut(void **state)
 {
-	struct msg in = messages[5], msg;
 	char *text = malloc(PROTO_MAX_FILTER_TEXT + 10);
+	struct msg_filter filter = { .text = text };
+	struct msg in = messages[5], msg;
 
 	(void)state;
 	memset(text, 'x', PROTO_MAX_FILTER_TEXT + 9);
 	text[PROTO_MAX_FILTER_TEXT + 9] = '\0';
-	in.start.filter_text = text;
+	in.start.filters = &filter;
 	msg = through_the_wire(&in);
-	assert_int_equal(strlen(msg.start.filter_text), PROTO_MAX_FILTER_TEXT);
+	assert_int_equal(strlen(msg.start.filters[0].text), PROTO_MAX_FILTER_TEXT);
 	msg_free(&msg);
 	free(text);
 }
@@ -291,9 +352,12 @@ numbers_out_of_range_are_refused(void **state)
 
 	(void)state;
 	assert_int_equal(code_of(&start), E_OK);
-	ASSERT_REFUSED(start, start, snaplen, 0);
-	ASSERT_REFUSED(start, start, snaplen, PROTO_MAX_SNAPLEN + 1);
 	ASSERT_REFUSED(start, start, n_interfaces, 0);
+	ASSERT_REFUSED(start, start, n_filters, 0);
+	ASSERT_REFUSED(start, start, direction, (enum start_direction)3);
+	ASSERT_REFUSED(start, start, sample, PROTO_MAX_SAMPLE + 1);
+	ASSERT_REFUSED(start, start, sample_flows, PROTO_MAX_SAMPLE + 1);
+	ASSERT_REFUSED(start, start, time_stamp_type, (enum time_stamp_type)3);
 	ASSERT_REFUSED(started, started, n_interfaces, 0);
 	ASSERT_REFUSED(started, started, snaplen, 0);
 	ASSERT_REFUSED(gap, gap, first_sequence, 0);
@@ -312,11 +376,12 @@ programs_out_of_range_are_refused(void **state)
 	static struct bpf_insn_raw many[PROTO_MAX_FILTER_INSNS + 1];
 	struct msg_program program = { .link_type = 1, .n_insns = 1, .insns = many };
 	struct msg_program twice[2] = { program, program };
-	struct msg in = messages[4];
+	struct msg_filter filter = { .text = no_text, .n_programs = 1,
+	    .programs = &program };
+	struct msg in = messages[5];
 
 	(void)state;
-	in.start.n_programs = 1;
-	in.start.programs = &program;
+	in.start.filters = &filter;
 	program.n_insns = PROTO_MAX_FILTER_INSNS;
 	assert_int_equal(code_of(&in), E_OK);
 	program.n_insns = PROTO_MAX_FILTER_INSNS + 1;
@@ -327,12 +392,10 @@ programs_out_of_range_are_refused(void **state)
 	program.link_type = 65536;
 	assert_int_equal(code_of(&in), E_BADMSG);
 
-	in.start.programs = twice;		/* two for one link type */
-	in.start.n_programs = 2;
+	filter.programs = twice;		/* two for one link type */
+	filter.n_programs = 2;
 	assert_int_equal(code_of(&in), E_BADMSG);
 	twice[1].link_type = 2;
-	assert_int_equal(code_of(&in), E_OK);
-	in.start.n_interfaces = 1;		/* which link type it has is not known */
 	assert_int_equal(code_of(&in), E_OK);
 }
 
@@ -340,15 +403,16 @@ static void
 too_many_programs_are_refused(void **state)
 {
 	struct msg_program many[PROTO_MAX_PROGRAMS + 1];
-	struct msg in = messages[4];
+	struct msg_filter filter = { .text = no_text, .programs = many };
+	struct msg in = messages[5];
 
 	(void)state;
 	for (uint32_t i = 0; i <= PROTO_MAX_PROGRAMS; i++)
 		many[i] = (struct msg_program){ i, 1, insns };
-	in.start.programs = many;
-	in.start.n_programs = PROTO_MAX_PROGRAMS;
+	in.start.filters = &filter;
+	filter.n_programs = PROTO_MAX_PROGRAMS;
 	assert_int_equal(code_of(&in), E_OK);
-	in.start.n_programs = PROTO_MAX_PROGRAMS + 1;
+	filter.n_programs = PROTO_MAX_PROGRAMS + 1;
 	assert_int_equal(code_of(&in), E_BADMSG);
 }
 
@@ -397,7 +461,8 @@ envelopes_hold_one_known_body(void **state)
 	assert_int_equal(UNPACK("\x32\x00\x00"), E_BADMSG);
 	assert_int_equal(UNPACK("\x30\x00"), E_BADMSG);		/* not bytes */
 	assert_int_equal(UNPACK("\x02\x00"), E_BADMSG);		/* field 0 */
-	assert_int_equal(UNPACK("\x42\x00"), E_STATE);		/* body 8 */
+	assert_int_equal(UNPACK("\x4a\x00"), E_STATE);		/* body 9 */
+	assert_int_equal(UNPACK("\xe2\x01\x00"), E_STATE);	/* body 28 */
 	assert_int_equal(UNPACK("\xba\x06\x00"), E_STATE);	/* body 103 */
 	assert_int_equal(UNPACK("\x92\x01\x00"), E_STATE);	/* Batch */
 	assert_int_equal(UNPACK("\x2a\x02\x08\x80"), E_BADMSG);	/* Ack, cut off */
@@ -441,14 +506,14 @@ fields_of_a_wrong_size_are_refused(void **state)
 	assert_int_equal(UNPACK("\x82\x01\x04\x0a\x02\x08\x01"), E_BADMSG);
 	assert_int_equal(UNPACK("\x82\x01\x05\x0a\x03\x12\x01" "a"), E_BADMSG);
 
-	/* Start: snaplen 1, interface "a", one instruction with code: */
-	assert_int_equal(UNPACK("\x22\x0f\x0a\x01" "a" "\x10\x01\x22\x08\x12\x06"
+	/* UpdateFilter 1, one filter, one program of one instruction with: */
+	assert_int_equal(UNPACK("\x42\x0e\x08\x01\x12\x0a\x1a\x08\x12\x06"
 	    "\x08\xff\xff\x03\x20\x01"), E_OK);
-	assert_int_equal(UNPACK("\x22\x0f\x0a\x01" "a" "\x10\x01\x22\x08\x12\x06"
-	    "\x08\x80\x80\x04\x20\x01"), E_BADMSG);		/* 17 bits */
-	assert_int_equal(UNPACK("\x22\x0e\x0a\x01" "a" "\x10\x01\x22\x07\x12\x05"
+	assert_int_equal(UNPACK("\x42\x0e\x08\x01\x12\x0a\x1a\x08\x12\x06"
+	    "\x08\x80\x80\x04\x20\x01"), E_BADMSG);		/* code of 17 bits */
+	assert_int_equal(UNPACK("\x42\x0d\x08\x01\x12\x09\x1a\x07\x12\x05"
 	    "\x10\x80\x02\x20\x01"), E_BADMSG);			/* jt of 9 bits */
-	assert_int_equal(UNPACK("\x22\x0e\x0a\x01" "a" "\x10\x01\x22\x07\x12\x05"
+	assert_int_equal(UNPACK("\x42\x0d\x08\x01\x12\x09\x1a\x07\x12\x05"
 	    "\x18\x80\x02\x20\x01"), E_BADMSG);			/* jf of 9 bits */
 }
 
@@ -479,8 +544,8 @@ greedy_messages_are_refused(void **state)
 
 	(void)state;
 	assert_int_equal(unpack_repeated(16, "\x0a\x00", 2, MOST), E_BADMSG);
-	assert_int_equal(unpack_repeated(4, "\x22\x00", 2, MOST), E_BADMSG);
-	assert_int_equal(unpack_repeated(4, "\x0a\x01" "a", 3, MOST), E_BADMSG);
+	assert_int_equal(unpack_repeated(4, "\x12\x00", 2, MOST), E_BADMSG);
+	assert_int_equal(unpack_repeated(4, "\x0a\x03\x0a\x01" "a", 5, MOST), E_BADMSG);
 	assert_int_equal(unpack_repeated(20, "\x0a\x00", 2, MOST), E_BADMSG);
 	assert_int_equal(unpack_repeated(20, "\x98\x06\x07", 3, MOST), E_BADMSG);
 	assert_int_equal(unpack_repeated(20, "\x0a\x00", 2,

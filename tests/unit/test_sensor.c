@@ -201,6 +201,15 @@ static struct msg
 sample(enum msg_type type)
 {
 	static struct msg_capture_interface interfaces[N_INTERFACES];
+	static struct bpf_insn_raw accept = { 0x06, 0, 0, 262144 };
+	static struct msg_plan_interface plan = {
+		.interface = { .name = "eth2", .index = 4, .snaplen = 1000 },
+		.n_insns = 1, .insns = &accept,
+	};
+	static char text[] = "";
+	static struct msg_filter filter = { .text = text };
+	static struct msg_interface_request request = { .name = "eth0",
+	    .snaplen = 1000 };
 	struct msg msg = { .type = type };
 
 	switch (type) {
@@ -218,12 +227,30 @@ sample(enum msg_type type)
 		interfaces[0].link_type = interfaces[1].link_type = 1;
 		interfaces[0].index = 2;
 		interfaces[1].index = 3;
+		interfaces[0].snaplen = interfaces[1].snaplen = 1000;
 		msg.started.n_interfaces = N_INTERFACES;
 		msg.started.interfaces = interfaces;
 		msg.started.snaplen = 1000;
 		break;
-	case MSG_NOTE:
-		snprintf(msg.note.text, sizeof(msg.note.text), "a note");
+	case MSG_EVENT:
+		msg.event.sequence = 1;
+		msg.event.kind = CAPTURE_EVENT_OTHER;
+		snprintf(msg.event.text, sizeof(msg.event.text), "a note");
+		break;
+	case MSG_NEED_PROGRAMS:
+		msg.need_programs.n = 1;
+		break;
+	case MSG_PLAN:
+		msg.plan.n_interfaces = 1;
+		msg.plan.interfaces = &plan;
+		break;
+	case MSG_FILTER_CHANGED:
+		msg.filter_changed.number = 1;
+		msg.filter_changed.sequence = 1;
+		break;
+	case MSG_INTERFACE_ADDED:
+		msg.interface_added.interface = plan.interface;
+		msg.interface_added.sequence = 1;
 		break;
 	case MSG_GAP:
 		msg.gap.first_sequence = msg.gap.last_sequence = 1;
@@ -238,16 +265,17 @@ sample(enum msg_type type)
 		msg.ended.stats.n_interfaces = N_INTERFACES;
 		msg.ended.stats.interfaces = zeros;
 		break;
-	case MSG_START: {
-		static char names[1][PROTO_MAX_NAME + 1] = { "eth0" };
-		static char text[] = "";
-
+	case MSG_START:
 		msg.start.n_interfaces = 1;
-		msg.start.interfaces = names;
-		msg.start.filter_text = text;
-		msg.start.snaplen = 1000;
+		msg.start.interfaces = &request;
+		msg.start.n_filters = 1;
+		msg.start.filters = &filter;
 		break;
-	}
+	case MSG_UPDATE_FILTER:
+		msg.update_filter.number = 1;
+		msg.update_filter.n_filters = 1;
+		msg.update_filter.filters = &filter;
+		break;
 	case MSG_LIST_REQUEST:
 	case MSG_ACK:
 	case MSG_STOP:
@@ -472,8 +500,13 @@ may_come(enum stage stage, enum msg_type type)
 	case MSG_GAP:
 	case MSG_STATS:
 	case MSG_ENDED:
-	case MSG_NOTE:
+	case MSG_EVENT:
 		return stage == STREAMING;
+	case MSG_NEED_PROGRAMS:
+	case MSG_PLAN:
+	case MSG_FILTER_CHANGED:
+	case MSG_INTERFACE_ADDED:
+	case MSG_UPDATE_FILTER:
 	case MSG_ERROR:
 	case MSG_LIST_REQUEST:
 	case MSG_START:
@@ -488,7 +521,8 @@ may_come(enum stage stage, enum msg_type type)
 static const enum msg_type all_types[] = {
 	MSG_ERROR, MSG_HELLO, MSG_LIST_REQUEST, MSG_START, MSG_ACK, MSG_STOP,
 	MSG_PING, MSG_INTERFACE_LIST, MSG_STARTED, MSG_PACKET_BATCH, MSG_GAP,
-	MSG_STATS, MSG_ENDED, MSG_PONG, MSG_NOTE,
+	MSG_STATS, MSG_ENDED, MSG_PONG, MSG_EVENT, MSG_NEED_PROGRAMS, MSG_PLAN,
+	MSG_FILTER_CHANGED, MSG_INTERFACE_ADDED, MSG_UPDATE_FILTER,
 };
 
 static void

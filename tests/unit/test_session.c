@@ -143,8 +143,13 @@ what_comes_while_capagent_works_waits(void **state)
 static struct msg
 sample(enum msg_type type)
 {
-	static struct msg_capture_interface iface = { .name = "eth0", .index = 2 };
+	static struct msg_capture_interface iface = { .name = "eth0", .index = 2,
+	    .snaplen = 1000 };
 	static struct msg_interface_stats stats;
+	static struct bpf_insn_raw accept = { 0x06, 0, 0, 262144 };
+	static struct msg_plan_interface plan = { .n_insns = 1, .insns = &accept };
+	static char text[] = "";
+	static struct msg_filter filter = { .text = text };
 	struct msg msg = { .type = type };
 
 	switch (type) {
@@ -161,8 +166,31 @@ sample(enum msg_type type)
 		msg.started.interfaces = &iface;
 		msg.started.snaplen = 1000;
 		break;
-	case MSG_NOTE:
-		snprintf(msg.note.text, sizeof(msg.note.text), "a note");
+	case MSG_EVENT:
+		msg.event.sequence = 1;
+		msg.event.kind = CAPTURE_EVENT_OTHER;
+		snprintf(msg.event.text, sizeof(msg.event.text), "a note");
+		break;
+	case MSG_UPDATE_FILTER:
+		msg.update_filter.number = 1;
+		msg.update_filter.n_filters = 1;
+		msg.update_filter.filters = &filter;
+		break;
+	case MSG_NEED_PROGRAMS:
+		msg.need_programs.n = 1;
+		break;
+	case MSG_PLAN:
+		plan.interface = iface;
+		msg.plan.n_interfaces = 1;
+		msg.plan.interfaces = &plan;
+		break;
+	case MSG_FILTER_CHANGED:
+		msg.filter_changed.number = 1;
+		msg.filter_changed.sequence = 1;
+		break;
+	case MSG_INTERFACE_ADDED:
+		msg.interface_added.interface = iface;
+		msg.interface_added.sequence = 1;
 		break;
 	case MSG_GAP:
 		msg.gap.first_sequence = msg.gap.last_sequence = 1;
@@ -202,6 +230,12 @@ static const struct { enum msg_type type, answer; unsigned stages; } rules[] = {
 	{ MSG_STATS, MSG_ERROR, 0 },
 	{ MSG_ENDED, MSG_ERROR, 0 },
 	{ MSG_PONG, MSG_ERROR, 0 },
+	{ MSG_UPDATE_FILTER, MSG_ERROR, 0 },
+	{ MSG_EVENT, MSG_ERROR, 0 },
+	{ MSG_NEED_PROGRAMS, MSG_ERROR, 0 },
+	{ MSG_PLAN, MSG_ERROR, 0 },
+	{ MSG_FILTER_CHANGED, MSG_ERROR, 0 },
+	{ MSG_INTERFACE_ADDED, MSG_ERROR, 0 },
 };
 
 static void
@@ -261,7 +295,7 @@ broken_frames_are_refused_in_every_state(void **state)
 		{ "\x00", 1, E_BADMSG },
 		{ "\x80\x00", 2, E_BADMSG },
 		{ "\x03\xff\xff\xff", 4, E_BADMSG },
-		{ "\x81\x80\x10", 3, E_TOOBIG },	/* 256 KiB + 1 */
+		{ "\x81\x80\x40", 3, E_TOOBIG },	/* 1 MiB + 1 */
 		{ "\xff\xff\xff\xff\x0f", 5, E_TOOBIG },
 		{ "\x04\x9a\x06\x01\x00", 5, E_STATE },	/* body number 99 */
 	};

@@ -167,7 +167,11 @@ interfaces_that_cannot_be_captured_are_refused_with_the_reason(void **state)
 static void
 starts_that_make_no_sense_are_refused(void **state)
 {
-	static char names[5][PROTO_MAX_NAME + 1] = { "lo", "a", "b", "c", "d" };
+	static struct msg_interface_request five[5] = {
+		{ "lo", 1000, 0, 0, false }, { "a", 1000, 0, 0, false },
+		{ "b", 1000, 0, 0, false }, { "c", 1000, 0, 0, false },
+		{ "d", 1000, 0, 0, false },
+	};
 	struct session_lab *lab = *state;
 	struct msg msg = session_lab_start("raw9");
 
@@ -175,7 +179,7 @@ starts_that_make_no_sense_are_refused(void **state)
 	assert_start_refused(lab, &msg, E_BADMSG, "twice");
 	msg = session_lab_start("lo");
 	msg.start.n_interfaces = 5;
-	msg.start.interfaces = names;
+	msg.start.interfaces = five;
 	assert_start_refused(lab, &msg, E_LIMIT, "max-interfaces");
 	msg.start.n_interfaces = 0;
 	assert_start_refused(lab, &msg, E_BADMSG, "");
@@ -194,8 +198,8 @@ filters_that_are_none_or_do_not_fit_are_refused(void **state)
 	struct session_lab *lab = *state;
 	struct msg msg = session_lab_start("lo");
 
-	msg.start.n_programs = 1;
-	msg.start.programs = &program;
+	msg.start.filters[0].n_programs = 1;
+	msg.start.filters[0].programs = &program;
 	assert_start_refused(lab, &msg, E_FILTER, "filter");
 	program.insns = jumps_out;
 	program.n_insns = 2;
