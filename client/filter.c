@@ -9,7 +9,7 @@
 
 #include <pcap/pcap.h>
 
-#include "client/link_type.h"
+#include "common/link_type.h"
 #include "proto/limits.h"
 
 enum {

@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-#include "client/link_type.h"
+#include "common/link_type.h"
 #include "common/log.h"
 
 enum { ESCAPED_LEN = 4 * PROTO_MAX_NAME + 1 };

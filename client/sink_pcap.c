@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/link_type.h"
+#include "common/link_type.h"
 #include "client/outfile.h"
 #include "common/bytes.h"
 

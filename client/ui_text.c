@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "client/link_type.h"
+#include "common/link_type.h"
 #include "common/log.h"
 #include "proto/limits.h"
 

@@ -60,13 +60,6 @@ int interfaces_to_msg(const struct interfaces *list, const uint32_t *permitted,
 int interfaces_to_capture(const struct interface_info *info,
     struct msg_capture_interface *ret_iface) MUST_CHECK;
 
-/*
- * The LINKTYPE_ value of captures on an interface of this ARPHRD_ type;
- * *ret_is_cooked says whether the kernel's link header is left out and an
- * SLL2 header takes its place.
- */
-uint32_t link_type_of_arphrd(uint16_t arphrd, bool *ret_is_cooked);
-
 /* An address of this host; IPv4 in the first 4 bytes. */
 struct local_address {
 	uint8_t	 len;			/* 4 or 16 */

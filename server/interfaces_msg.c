@@ -1,45 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <net/if.h>
-#include <linux/if_arp.h>
-
+#include "common/link_type.h"
 #include "server/interfaces_int.h"
-
-enum {
-	LINKTYPE_ETHERNET = 1,
-	LINKTYPE_RAW = 101,
-	LINKTYPE_LINUX_SLL2 = 276,
-};
-
-/*
- * What capagent opens such an interface as: its own link header, none where
- * there is none (tun, WireGuard), and cooked for everything else.
- */
-uint32_t
-link_type_of_arphrd(uint16_t arphrd, bool *ret_is_cooked)
-{
-	*ret_is_cooked = false;
-	switch (arphrd) {
-	case ARPHRD_ETHER:
-	case ARPHRD_LOOPBACK:
-	case ARPHRD_METRICOM:
-		return LINKTYPE_ETHERNET;
-	case ARPHRD_NONE:
-	case ARPHRD_TUNNEL:
-	case ARPHRD_SIT:
-	case ARPHRD_SLIP:
-	case ARPHRD_CSLIP:
-	case ARPHRD_SLIP6:
-	case ARPHRD_CSLIP6:
-	case ARPHRD_RAWHDLC:
-	case ARPHRD_DLCI:
-		return LINKTYPE_RAW;
-	default:
-		*ret_is_cooked = true;
-		return LINKTYPE_LINUX_SLL2;
-	}
-}
 
 static int
 copy_addresses(const struct interface_info *info, char (**ret_addresses)[64],
@@ -85,10 +48,11 @@ static int
 fill_interface(const struct interface_info *info, const char *reason,
     struct msg_interface *out)
 {
-	bool is_cooked;
+	struct link_choice choices[LINK_CHOICES_MAX];
 
+	(void)link_type_choices(info->arphrd, info->name, choices);
 	out->index = info->index;
-	out->link_type = link_type_of_arphrd(info->arphrd, &is_cooked);
+	out->link_type = choices[0].link_type;
 	out->is_up = info->is_up;
 	out->is_running = info->is_running;
 	out->is_loopback = info->is_loopback;

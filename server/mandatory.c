@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/bpf_link.h"
+#include "common/link_type.h"
 #include "server/net_spawn.h"
 
 enum {
@@ -180,9 +181,9 @@ mandatory_fit(struct priv_mandatory_part *part, const char *text, struct err *er
 {
 	int ret = E_OK;
 
-	if (part->link_type == PRIV_LINK_ETHERNET)
+	if (part->link_type == LINK_ETHERNET)
 		ret = fit_to_ethernet(&part->prog, text);
-	else if (part->link_type == PRIV_LINK_COOKED)
+	else if (link_type_made_header(part->link_type) > 0)
 		ret = bpf_link_cooked(&part->prog);
 	if (ret == E_TOOBIG)
 		return err_set(err, ret, "longer than %d instructions", BPF_PROG_MAX);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/link_type.h"
 #include "server/fdpass.h"
 
 enum { REPLIES_PER_TURN = 16 };	/* then other descriptors have their turn */
@@ -14,13 +15,14 @@ enum { REPLIES_PER_TURN = 16 };	/* then other descriptors have their turn */
 void
 priv_call_drop(struct priv_call_request *r)
 {
-	free(r->interfaces);
+	free(r->items);
 	free(r->msg);
 	free(r);
 }
 
-static struct priv_call_request *
-request_new(struct priv_call *call, enum priv_msg_type type, union request_fn fn, void *arg)
+struct priv_call_request *
+priv_call_request_new(struct priv_call *call, enum priv_msg_type type, union request_fn fn,
+    void *arg)
 {
 	struct priv_call_request *r = calloc(1, sizeof(*r));
 
@@ -70,6 +72,12 @@ priv_call_fail(struct priv_call *call, struct priv_call_request *r, const struct
 			break;
 		case PRIV_OPEN:
 			r->fn.open(err, NULL, r->arg);
+			break;
+		case PRIV_NETNS_LIST:
+			r->fn.names(err, NULL, 0, r->arg);
+			break;
+		case PRIV_NETNS:
+			r->fn.netns(err, 0, r->arg);
 			break;
 		default:
 			if (r->fn.done != NULL)
@@ -137,8 +145,8 @@ priv_call_send(struct priv_call *call)
 	}
 }
 
-static struct priv_call_request *
-submit(struct priv_call *call, struct priv_call_request *r)
+struct priv_call_request *
+priv_call_submit(struct priv_call *call, struct priv_call_request *r)
 {
 	request_append(call, r);
 	if (call->is_gone)
@@ -225,19 +233,10 @@ fill_program(struct priv_program *dst, const struct bpf_insn_raw *insns, uint32_
 }
 
 struct priv_call_request *
-priv_call_list(struct priv_call *call, priv_call_list_fn fn, void *arg)
-{
-	struct priv_call_request *r = request_new(call, PRIV_LIST,
-	    (union request_fn){ .list = fn }, arg);
-
-	return r != NULL ? submit(call, r) : NULL;
-}
-
-struct priv_call_request *
 priv_call_open(struct priv_call *call, const struct priv_open_request *request,
     priv_call_open_fn fn, void *arg)
 {
-	struct priv_call_request *r = request_new(call, PRIV_OPEN,
+	struct priv_call_request *r = priv_call_request_new(call, PRIV_OPEN,
 	    (union request_fn){ .open = fn }, arg);
 	struct priv_open *m;
 
@@ -246,8 +245,11 @@ priv_call_open(struct priv_call *call, const struct priv_open_request *request,
 	m = &r->msg->open;
 	m->capture = request->capture;
 	m->ifindex = request->ifindex;
+	m->netns = request->netns;
 	m->link_type = request->link_type;
-	m->flags = request->flags;
+	m->flags = request->flags & ~(uint32_t)PRIV_OPEN_COOKED;
+	if (link_type_made_header(request->link_type) > 0)
+		m->flags |= PRIV_OPEN_COOKED;
 	m->lanes = 1;
 	m->snaplen = request->snaplen;
 	if (m->snaplen == 0 || m->snaplen > PRIV_MAX_SNAPLEN)
@@ -258,40 +260,42 @@ priv_call_open(struct priv_call *call, const struct priv_open_request *request,
 	if (m->ring_bytes > PRIV_MAX_RING)
 		m->ring_bytes = PRIV_MAX_RING;
 	fill_program(&m->program, request->insns, request->n_insns);
-	return submit(call, r);
+	return priv_call_submit(call, r);
 }
 
 struct priv_call_request *
 priv_call_filter(struct priv_call *call, uint32_t handle,
     const struct bpf_insn_raw *insns, uint32_t n_insns, priv_call_done_fn fn, void *arg)
 {
-	struct priv_call_request *r = request_new(call, PRIV_FILTER,
+	struct priv_call_request *r = priv_call_request_new(call, PRIV_FILTER,
 	    (union request_fn){ .done = fn }, arg);
 
 	if (r == NULL)
 		return NULL;
 	r->msg->filter.handle = handle;
 	fill_program(&r->msg->filter.program, insns, n_insns);
-	return submit(call, r);
+	return priv_call_submit(call, r);
 }
 
 struct priv_call_request *
 priv_call_close(struct priv_call *call, uint32_t handle, priv_call_done_fn fn, void *arg)
 {
-	struct priv_call_request *r = request_new(call, PRIV_CLOSE,
+	struct priv_call_request *r = priv_call_request_new(call, PRIV_CLOSE,
 	    (union request_fn){ .done = fn }, arg);
 
 	if (r == NULL)
 		return NULL;
 	r->msg->close.handle = handle;
-	return submit(call, r);
+	return priv_call_submit(call, r);
 }
 
 void
 priv_call_cancel(struct priv_call *call, struct priv_call_request *request)
 {
-	/* An unsent CLOSE still has to be sent; everything else need not. */
-	if (request->is_sent || request->msg->hdr.type == PRIV_CLOSE) {
+	uint32_t type = request->msg->hdr.type;
+
+	/* What is unsent need not be sent, but a CLOSE must. */
+	if (request->is_sent || type == PRIV_CLOSE || type == PRIV_NETNS_CLOSE) {
 		request->is_cancelled = true;
 		return;
 	}

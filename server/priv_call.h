@@ -81,15 +81,45 @@ void priv_call_free(struct priv_call *call);
 typedef void (*priv_call_list_fn)(const struct err *err,
     const struct priv_interface *interfaces, size_t n, void *arg);
 
+/* In the agent's own network namespace. */
 struct priv_call_request *priv_call_list(struct priv_call *call,
     priv_call_list_fn fn, void *arg);
 
+/*
+ * In the namespace of a handle (0: the agent's own).  E_NOIFACE when the
+ * namespace is gone.
+ */
+struct priv_call_request *priv_call_list_in(struct priv_call *call, uint32_t netns,
+    priv_call_list_fn fn, void *arg);
+
+/* Named namespaces that are permitted, by number; valid during the call. */
+typedef void (*priv_call_names_fn)(const struct err *err,
+    const struct priv_netns_name *names, size_t n, void *arg);
+
+struct priv_call_request *priv_call_netns_names(struct priv_call *call,
+    priv_call_names_fn fn, void *arg);
+
+/* handle is 0 for the agent's own namespace, and on failure. */
+typedef void (*priv_call_netns_fn)(const struct err *err, uint32_t handle, void *arg);
+
+/*
+ * Get hold of a namespace, by the number of its name or by a process in it.
+ * A handle keeps the namespace alive until priv_call_netns_close().
+ * E_DENIED, E_NOIFACE (no such namespace or process), E_LIMIT.
+ */
+struct priv_call_request *priv_call_netns(struct priv_call *call,
+    enum priv_netns_kind kind, uint32_t number, priv_call_netns_fn fn, void *arg);
+
+/* Sockets that were opened in it stay open.  0 is allowed; nothing then. */
+void priv_call_netns_close(struct priv_call *call, uint32_t handle);
+
 struct priv_open_request {
 	uint32_t	 capture;	/* same for all sockets of one capture */
-	uint32_t	 ifindex;
-	uint32_t	 link_type;	/* enum priv_link_type */
+	uint32_t	 netns;		/* handle; 0: the agent's own */
+	uint32_t	 ifindex;	/* 0: all, cooked */
+	uint32_t	 link_type;	/* one of link_type_choices() */
 	uint32_t	 snaplen;	/* put into the allowed range */
-	uint32_t	 flags;		/* enum priv_open_flag */
+	uint32_t	 flags;		/* enum priv_open_flag; COOKED follows from link_type */
 	uint64_t	 ring_bytes;	/* put into the allowed range */
 	const struct bpf_insn_raw *insns;	/* borrowed for the call */
 	uint32_t	 n_insns;		/* 1..BPF_PROG_MAX */
@@ -104,7 +134,8 @@ struct priv_opened {
 	uint32_t	 snaplen;
 	uint32_t	 block_size, block_nr, retire_ms;
 	bool		 is_promiscuous;
-	char		 name[PRIV_NAME_LEN];
+	uint32_t	 time_stamp_type;	/* enum priv_time_stamps: what is in force */
+	char		 name[PRIV_NAME_LEN];	/* "any" for all */
 };
 
 /* opened is NULL unless err->code is E_OK. */
@@ -114,7 +145,8 @@ typedef void (*priv_call_open_fn)(const struct err *err,
 /*
  * The capture already runs when the callback is called: bind is capagent's
  * last step.  Errors that matter to a client: E_DENIED, E_NOIFACE, E_IFDOWN,
- * E_LIMIT, E_FILTER, E_NOMEM, E_STATE (the interface's link type is another).
+ * E_LIMIT, E_NOMEM, E_STATE (the interface has no such link type), E_FILTER,
+ * with sys ENOMEM when a smaller filter would do.
  */
 struct priv_call_request *priv_call_open(struct priv_call *call,
     const struct priv_open_request *request, priv_call_open_fn fn, void *arg);

@@ -13,6 +13,8 @@
 union request_fn {
 	priv_call_list_fn list;
 	priv_call_open_fn open;
+	priv_call_names_fn names;
+	priv_call_netns_fn netns;
 	priv_call_done_fn done;
 };
 
@@ -23,8 +25,8 @@ struct priv_call_request {
 	bool		 is_cancelled;
 	union request_fn fn;
 	void		*arg;
-	struct priv_interface *interfaces;	/* LIST: pages so far */
-	size_t		 n_interfaces;
+	uint8_t		*items;		/* LIST, NETNS_LIST: pages so far */
+	size_t		 n_items;
 	union priv_msg	*msg;		/* only priv_msg_size() bytes of it exist */
 };
 
@@ -58,6 +60,14 @@ void priv_call_send(struct priv_call *call);
 
 /* The boundary is lost: the loop tells everybody.  The first reason counts. */
 void priv_call_set_gone(struct priv_call *call, const struct err *why);
+
+/* Hand a request over to priv_call_send(), which it ends with. */
+struct priv_call_request *priv_call_submit(struct priv_call *call,
+    struct priv_call_request *r);
+
+/* A request with its header filled; NULL when out of memory. */
+struct priv_call_request *priv_call_request_new(struct priv_call *call,
+    enum priv_msg_type type, union request_fn fn, void *arg);
 
 /* --- priv_call_reply.c --- */
 

@@ -6,43 +6,80 @@
 
 #include "server/fdpass.h"
 
-enum { MAX_INTERFACES = 4096 };	/* PROTO_MAX_INTERFACES: no list says more */
+enum { MAX_ITEMS = 4096 };	/* PROTO_MAX_INTERFACES: no list says more */
+
+/* A page of a list: LIST's and NETNS_LIST's replies, as one. */
+struct page {
+	int32_t		 code, sys;
+	const char	*text;
+	const void	*items;
+	size_t		 n, size;	/* of one item */
+	uint32_t	 next;
+	uint32_t	*start;		/* of the request */
+};
+
+static struct page
+page_of(struct priv_call *call, struct priv_call_request *r)
+{
+	const struct priv_list_reply *list = &call->reply.list_reply;
+	const struct priv_netns_list_reply *names = &call->reply.netns_list_reply;
+
+	if (r->msg->hdr.type == PRIV_LIST)
+		return (struct page){
+			.code = list->code, .sys = list->sys, .text = list->text,
+			.items = list->interfaces, .n = list->n,
+			.size = sizeof(list->interfaces[0]),
+			.next = list->next_index, .start = &r->msg->list.start_index,
+		};
+	return (struct page){
+		.code = names->code, .sys = names->sys, .text = names->text,
+		.items = names->names, .n = names->n, .size = sizeof(names->names[0]),
+		.next = names->next, .start = &r->msg->netns_list.start,
+	};
+}
 
 /* Add a page; E_AGAIN when there is another one to ask for. */
 static int
-take_page(struct priv_call *call, struct priv_call_request *r, struct err *err)
+take_page(struct priv_call_request *r, const struct page *page, struct err *err)
 {
-	const struct priv_list_reply *reply = &call->reply.list_reply;
-	struct priv_interface *grown;
+	uint8_t *grown;
 
-	if (reply->code != E_OK) {
-		*err = (struct err){ .code = reply->code, .sys = reply->sys };
-		memcpy(err->what, reply->text, sizeof(err->what));
-		return reply->code;
+	if (page->code != E_OK) {
+		*err = (struct err){ .code = page->code, .sys = page->sys };
+		memcpy(err->what, page->text, sizeof(err->what));
+		return page->code;
 	}
-	if (reply->n > 0) {
-		grown = realloc(r->interfaces,
-		    (r->n_interfaces + reply->n) * sizeof(*grown));
+	if (page->n > 0) {
+		grown = realloc(r->items, (r->n_items + page->n) * page->size);
 		if (grown == NULL)
 			return err_set(err, E_NOMEM, "interfaces: list: out of memory");
-		memcpy(grown + r->n_interfaces, reply->interfaces,
-		    reply->n * sizeof(*grown));
-		r->interfaces = grown;
-		r->n_interfaces += reply->n;
+		memcpy(grown + r->n_items * page->size, page->items, page->n * page->size);
+		r->items = grown;
+		r->n_items += page->n;
 	}
-	if (reply->next_index > r->msg->list.start_index && r->n_interfaces < MAX_INTERFACES)
-		return E_AGAIN;
-	return E_OK;
+	return page->next > *page->start && r->n_items < MAX_ITEMS ? E_AGAIN : E_OK;
+}
+
+static void
+tell_list(const struct priv_call_request *r, const struct err *err)
+{
+	if (r->msg->hdr.type == PRIV_LIST)
+		r->fn.list(err, (const struct priv_interface *)(const void *)r->items,
+		    r->n_items, r->arg);
+	else
+		r->fn.names(err, (const struct priv_netns_name *)(const void *)r->items,
+		    r->n_items, r->arg);
 }
 
 static void
 finish_list(struct priv_call *call, struct priv_call_request *r)
 {
 	struct err err = { .code = E_OK };
-	int ret = take_page(call, r, &err);
+	struct page page = page_of(call, r);
+	int ret = take_page(r, &page, &err);
 
 	if (ret == E_AGAIN && !r->is_cancelled) {
-		r->msg->list.start_index = call->reply.list_reply.next_index;
+		*page.start = page.next;
 		r->id = r->msg->hdr.request_id = ++call->last_id;
 		r->is_sent = false;
 		priv_call_send(call);
@@ -54,21 +91,22 @@ finish_list(struct priv_call *call, struct priv_call_request *r)
 	}
 	priv_call_unlink(call, r);
 	if (!r->is_cancelled)
-		r->fn.list(&err, r->interfaces, r->n_interfaces, r->arg);
+		tell_list(r, &err);
 	priv_call_drop(r);
 }
 
-/* Nobody wants the capture any more: the OPEN becomes its CLOSE. */
+/* Turn a request nobody waits for into the one that undoes it, and send that. */
 static void
-close_unwanted(struct priv_call *call, struct priv_call_request *r, int fd)
+send_undo(struct priv_call *call, struct priv_call_request *r, enum priv_msg_type type,
+    uint32_t handle)
 {
-	uint32_t handle = call->reply.open_reply.handle;
-
-	close(fd);
-	memset(r->msg, 0, priv_msg_size(PRIV_CLOSE));
+	memset(r->msg, 0, priv_msg_size(type));
 	r->id = ++call->last_id;
-	priv_msg_init(r->msg, PRIV_CLOSE, r->id);
-	r->msg->close.handle = handle;
+	priv_msg_init(r->msg, type, r->id);
+	if (type == PRIV_CLOSE)
+		r->msg->close.handle = handle;
+	else
+		r->msg->netns_close.handle = handle;
 	r->fn.done = NULL;
 	r->is_sent = false;
 	priv_call_send(call);
@@ -90,6 +128,7 @@ finish_open(struct priv_call *call, struct priv_call_request *r, int fd)
 		.block_nr = reply->block_nr,
 		.retire_ms = reply->retire_ms,
 		.is_promiscuous = reply->is_promiscuous != 0,
+		.time_stamp_type = reply->time_stamp_type,
 	};
 
 	if (reply->code != E_OK) {
@@ -98,12 +137,34 @@ finish_open(struct priv_call *call, struct priv_call_request *r, int fd)
 		return;
 	}
 	if (r->is_cancelled) {
-		close_unwanted(call, r, fd);
+		close(fd);
+		send_undo(call, r, PRIV_CLOSE, reply->handle);
 		return;
 	}
 	memcpy(opened.name, reply->name, sizeof(opened.name));
 	priv_call_unlink(call, r);
 	r->fn.open(&err, &opened, r->arg);
+	priv_call_drop(r);
+}
+
+static void
+finish_netns(struct priv_call *call, struct priv_call_request *r)
+{
+	const struct priv_netns_reply *reply = &call->reply.netns_reply;
+	struct err err = { .code = reply->code, .sys = reply->sys };
+
+	if (reply->code != E_OK) {
+		memcpy(err.what, reply->text, sizeof(err.what));
+		priv_call_fail(call, r, &err);
+		return;
+	}
+	if (r->is_cancelled && reply->handle != 0) {
+		send_undo(call, r, PRIV_NETNS_CLOSE, reply->handle);
+		return;
+	}
+	priv_call_unlink(call, r);
+	if (!r->is_cancelled)
+		r->fn.netns(&err, reply->handle, r->arg);
 	priv_call_drop(r);
 }
 
@@ -150,12 +211,21 @@ take_reply(struct priv_call *call, int fd, struct err *err)
 		return err_set(err, E_BADMSG, "boundary: %s: answers no request",
 		    priv_msg_name(call->reply.hdr.type));
 	}
-	if (r->msg->hdr.type == PRIV_LIST)
+	switch (r->msg->hdr.type) {
+	case PRIV_LIST:
+	case PRIV_NETNS_LIST:
 		finish_list(call, r);
-	else if (r->msg->hdr.type == PRIV_OPEN)
+		break;
+	case PRIV_OPEN:
 		finish_open(call, r, fd);
-	else
+		break;
+	case PRIV_NETNS:
+		finish_netns(call, r);
+		break;
+	default:
 		finish_plain(call, r);
+		break;
+	}
 	return E_OK;
 }
 

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <net/if.h>
-#include <linux/if_arp.h>
 #include <linux/rtnetlink.h>
 
 enum {
@@ -16,30 +15,6 @@ enum {
 	ANSWER_LEN = 64 << 10,
 	ANSWER_TIMEOUT_S = 5,
 };
-
-
-enum priv_link_type
-priv_list_link_type(uint16_t arphrd)
-{
-	switch (arphrd) {
-	case ARPHRD_ETHER:
-	case ARPHRD_LOOPBACK:
-	case ARPHRD_METRICOM:
-		return PRIV_LINK_ETHERNET;
-	case ARPHRD_NONE:
-	case ARPHRD_TUNNEL:
-	case ARPHRD_SIT:
-	case ARPHRD_SLIP:
-	case ARPHRD_CSLIP:
-	case ARPHRD_SLIP6:
-	case ARPHRD_CSLIP6:
-	case ARPHRD_RAWHDLC:
-	case ARPHRD_DLCI:
-		return PRIV_LINK_RAW_IP;
-	default:
-		return PRIV_LINK_COOKED;
-	}
-}
 
 int
 priv_list_open(int *ret_fd, struct err *err)
@@ -86,6 +61,7 @@ static bool
 parse_link(struct nlmsghdr *hdr, struct priv_interface *ret_interface)
 {
 	struct ifinfomsg *link = NLMSG_DATA(hdr);
+	struct link_choice choices[LINK_CHOICES_MAX];
 	struct priv_interface i = { .name = "" };
 	size_t len;
 
@@ -94,7 +70,6 @@ parse_link(struct nlmsghdr *hdr, struct priv_interface *ret_interface)
 		return false;
 	i.index = (uint32_t)link->ifi_index;
 	i.arphrd = link->ifi_type;
-	i.link_type = priv_list_link_type(link->ifi_type);
 	i.flags = link->ifi_flags;
 	len = hdr->nlmsg_len - NLMSG_LENGTH(sizeof(*link));
 	for (struct rtattr *a = IFLA_RTA(link); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
@@ -112,6 +87,8 @@ parse_link(struct nlmsghdr *hdr, struct priv_interface *ret_interface)
 	}
 	if (i.name[0] == '\0')
 		return false;
+	(void)link_type_choices(i.arphrd, i.name, choices);
+	i.link_type = choices[0].link_type;
 	*ret_interface = i;
 	return true;
 }

@@ -30,7 +30,4 @@ int priv_list_page(int fd, uint32_t start_index,
 int priv_list_get(int fd, uint32_t ifindex, struct priv_interface *ret_interface,
     struct err *err) MUST_CHECK;
 
-/* What a capture on an interface of this ARPHRD type delivers. */
-enum priv_link_type priv_list_link_type(uint16_t arphrd);
-
 #endif /* SERVER_PRIV_LIST_H */

@@ -8,15 +8,18 @@
 
 /* A layout that the compiler pads would carry stale memory across. */
 _Static_assert(sizeof(struct priv_hdr) == 16, "priv_hdr has padding");
-_Static_assert(sizeof(struct priv_setup_config) == 72 + PRIV_LOG_SPEC_LEN, "padding");
-_Static_assert(sizeof(struct priv_interface) == 48, "padding");
+_Static_assert(sizeof(struct priv_setup_config) == 80 + PRIV_LOG_SPEC_LEN, "padding");
+_Static_assert(sizeof(struct priv_interface) == 84, "padding");
 _Static_assert(sizeof(struct priv_list_reply) ==
-    32 + PRIV_LIST_COUNT * 48 + PRIV_TEXT_LEN, "padding");
+    32 + PRIV_LIST_COUNT * 84 + PRIV_TEXT_LEN, "padding");
 _Static_assert(sizeof(struct priv_program) == 8 + 8 * BPF_PROG_MAX, "padding");
-_Static_assert(sizeof(struct priv_open) == 56 - 8 + sizeof(struct priv_program),
+_Static_assert(sizeof(struct priv_open) == 56 + sizeof(struct priv_program),
     "padding");
 _Static_assert(sizeof(struct priv_open_reply) == 64 + PRIV_NAME_LEN + PRIV_TEXT_LEN,
     "padding");
+_Static_assert(sizeof(struct priv_netns_list_reply) ==
+    32 + PRIV_LIST_COUNT * (4 + PRIV_NETNS_NAME_LEN) + PRIV_TEXT_LEN, "padding");
+_Static_assert(sizeof(struct priv_netns_reply) == 32 + PRIV_TEXT_LEN, "padding");
 
 enum fd_rule { FD_NONE, FD_ALWAYS, FD_ON_SUCCESS };
 
@@ -38,10 +41,17 @@ static const struct msg_kind {
 	{ PRIV_OPEN, FD_NONE, sizeof(struct priv_open), "OPEN" },
 	{ PRIV_FILTER, FD_NONE, sizeof(struct priv_filter), "FILTER" },
 	{ PRIV_CLOSE, FD_NONE, sizeof(struct priv_close), "CLOSE" },
+	{ PRIV_NETNS_LIST, FD_NONE, sizeof(struct priv_netns_list), "NETNS_LIST" },
+	{ PRIV_NETNS, FD_NONE, sizeof(struct priv_netns), "NETNS" },
+	{ PRIV_NETNS_CLOSE, FD_NONE, sizeof(struct priv_netns_close), "NETNS_CLOSE" },
 	{ PRIV_LIST_REPLY, FD_NONE, sizeof(struct priv_list_reply), "LIST_REPLY" },
 	{ PRIV_OPEN_REPLY, FD_ON_SUCCESS, sizeof(struct priv_open_reply), "OPEN_REPLY" },
 	{ PRIV_FILTER_REPLY, FD_NONE, sizeof(struct priv_result), "FILTER_REPLY" },
 	{ PRIV_CLOSE_REPLY, FD_NONE, sizeof(struct priv_result), "CLOSE_REPLY" },
+	{ PRIV_NETNS_LIST_REPLY, FD_NONE, sizeof(struct priv_netns_list_reply),
+	    "NETNS_LIST_REPLY" },
+	{ PRIV_NETNS_REPLY, FD_NONE, sizeof(struct priv_netns_reply), "NETNS_REPLY" },
+	{ PRIV_NETNS_CLOSE_REPLY, FD_NONE, sizeof(struct priv_result), "NETNS_CLOSE_REPLY" },
 	{ PRIV_END, FD_NONE, sizeof(struct priv_plain), "END" },
 };
 
@@ -99,8 +109,11 @@ check_config(const struct priv_setup_config *m)
 {
 	if (m->sandbox > PRIV_SANDBOX_OFF)
 		return "sandbox";
-	if (m->promiscuous > 1 || m->has_config > 1 || m->has_mandatory > 1)
+	if (m->promiscuous > 1 || m->has_config > 1 || m->has_mandatory > 1 ||
+	    m->hardware_timestamps > 1)
 		return "flag";
+	if (m->namespaces > (PRIV_NAMESPACES_NAMED | PRIV_NAMESPACES_PID))
+		return "namespaces";
 	if (m->reserved != 0)
 		return "reserved";
 	if (m->max_snaplen < 1 || m->max_snaplen > PRIV_MAX_SNAPLEN)
@@ -126,8 +139,38 @@ check_list_reply(const struct priv_list_reply *m)
 			return "mac_len";
 		if (!is_text(m->interfaces[i].name, PRIV_NAME_LEN))
 			return "name";
+		if (!is_text(m->interfaces[i].driver, PRIV_DRIVER_LEN))
+			return "driver";
 	}
 	return check_code(m->code, m->text);
+}
+
+static const char *
+check_netns_list_reply(const struct priv_netns_list_reply *m)
+{
+	if (m->n > PRIV_LIST_COUNT)
+		return "n";
+	for (uint32_t i = 0; i < m->n; i++)
+		if (!is_text(m->names[i].name, PRIV_NETNS_NAME_LEN))
+			return "name";
+	return check_code(m->code, m->text);
+}
+
+static const char *
+check_netns(const struct priv_netns *m)
+{
+	if (m->kind != PRIV_NETNS_NAMED && m->kind != PRIV_NETNS_PID)
+		return "kind";
+	return m->number >= 1 && m->number <= INT32_MAX ? NULL : "number";
+}
+
+/* CLOSE and NETNS_CLOSE are the same. */
+static const char *
+check_close(uint32_t handle, uint32_t reserved)
+{
+	if (handle == 0)
+		return "handle";
+	return reserved == 0 ? NULL : "reserved";
 }
 
 static const char *
@@ -138,13 +181,28 @@ check_program(const struct priv_program *program)
 	return program->reserved == 0 ? NULL : "reserved";
 }
 
+static bool
+is_link_type(uint32_t link_type)
+{
+	const uint32_t *all;
+	size_t n;
+
+	all = link_type_all(&n);
+	for (size_t i = 0; i < n; i++)
+		if (all[i] == link_type)
+			return true;
+	return false;
+}
+
 static const char *
 check_open(const struct priv_open *m)
 {
-	if (m->ifindex < 1 || m->ifindex > INT32_MAX)
+	bool is_cooked = (m->flags & PRIV_OPEN_COOKED) != 0;
+
+	if (m->ifindex > INT32_MAX || (m->ifindex == 0 && !is_cooked))
 		return "ifindex";
-	if (m->link_type != PRIV_LINK_ETHERNET && m->link_type != PRIV_LINK_RAW_IP &&
-	    m->link_type != PRIV_LINK_COOKED)
+	if (!is_link_type(m->link_type) ||
+	    (link_type_made_header(m->link_type) > 0) != is_cooked)
 		return "link_type";
 	if (m->snaplen < 1 || m->snaplen > PRIV_MAX_SNAPLEN)
 		return "snaplen";
@@ -154,6 +212,8 @@ check_open(const struct priv_open *m)
 		return "flags";
 	if (m->lanes < 1 || m->lanes > PRIV_MAX_LANES)
 		return "lanes";
+	if (m->reserved != 0)
+		return "reserved";
 	return check_program(&m->program);
 }
 
@@ -162,6 +222,8 @@ check_open_reply(const struct priv_open_reply *m)
 {
 	if (m->is_promiscuous > 1)
 		return "is_promiscuous";
+	if (m->time_stamp_type > PRIV_TIME_ADAPTER_UNSYNCED)
+		return "time_stamp_type";
 	if (!is_text(m->name, sizeof(m->name)))
 		return "name";
 	return check_code(m->code, m->text);
@@ -186,9 +248,10 @@ check_fields(const union priv_msg *msg)
 	case PRIV_FAILED:
 	case PRIV_FILTER_REPLY:
 	case PRIV_CLOSE_REPLY:
+	case PRIV_NETNS_CLOSE_REPLY:
 		return check_code(msg->result.code, msg->result.text);
 	case PRIV_LIST:
-		return msg->list.reserved == 0 ? NULL : "reserved";
+		return NULL;
 	case PRIV_OPEN:
 		return check_open(&msg->open);
 	case PRIV_FILTER:
@@ -197,13 +260,21 @@ check_fields(const union priv_msg *msg)
 		return msg->filter.reserved == 0 ? check_program(&msg->filter.program) :
 		    "reserved";
 	case PRIV_CLOSE:
-		if (msg->close.handle == 0)
-			return "handle";
-		return msg->close.reserved == 0 ? NULL : "reserved";
+		return check_close(msg->close.handle, msg->close.reserved);
+	case PRIV_NETNS_LIST:
+		return msg->netns_list.reserved == 0 ? NULL : "reserved";
+	case PRIV_NETNS:
+		return check_netns(&msg->netns);
+	case PRIV_NETNS_CLOSE:
+		return check_close(msg->netns_close.handle, msg->netns_close.reserved);
 	case PRIV_LIST_REPLY:
 		return check_list_reply(&msg->list_reply);
 	case PRIV_OPEN_REPLY:
 		return check_open_reply(&msg->open_reply);
+	case PRIV_NETNS_LIST_REPLY:
+		return check_netns_list_reply(&msg->netns_list_reply);
+	case PRIV_NETNS_REPLY:
+		return check_code(msg->netns_reply.code, msg->netns_reply.text);
 	}
 	return "type";
 }

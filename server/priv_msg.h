@@ -17,6 +17,7 @@
 
 #include "common/bpf.h"
 #include "common/err.h"
+#include "common/link_type.h"
 
 enum {
 	PRIV_BOUNDARY_FD = 3,		/* in capagent-net, from the start */
@@ -27,7 +28,9 @@ enum {
 	PRIV_ADDRESS_LEN = 64,		/* "[fe80::1%eth0]:65535" */
 	PRIV_LOG_SPEC_LEN = 128,
 
-	PRIV_LIST_COUNT = 32,		/* interfaces in one reply */
+	PRIV_LIST_COUNT = 32,		/* interfaces or names in one reply */
+	PRIV_DRIVER_LEN = 32,
+	PRIV_NETNS_NAME_LEN = 64,	/* longer names are not shown */
 	PRIV_MAX_LISTENERS = 16,
 	PRIV_MAX_LANES = 1,		/* sockets that share one capture's packets */
 	PRIV_MAX_SNAPLEN = 262144,
@@ -36,13 +39,6 @@ enum {
 
 /* No machine gives one socket more; bounds the arithmetic. */
 #define PRIV_MAX_RING	((uint64_t)64 << 30)
-
-/* LINKTYPE_ values that an OPEN can ask for. */
-enum priv_link_type {
-	PRIV_LINK_ETHERNET = 1,
-	PRIV_LINK_RAW_IP = 101,
-	PRIV_LINK_COOKED = 276,		/* LINUX_SLL2: data begins at the network header */
-};
 
 /* Numbers are never reused. */
 enum priv_msg_type {
@@ -61,11 +57,17 @@ enum priv_msg_type {
 	PRIV_OPEN = 33,
 	PRIV_FILTER = 34,
 	PRIV_CLOSE = 35,
-	/* replies */
+	PRIV_NETNS_LIST = 36,
+	PRIV_NETNS = 37,
+	PRIV_NETNS_CLOSE = 38,
+	/* replies: 16 more than the request */
 	PRIV_LIST_REPLY = 48,
 	PRIV_OPEN_REPLY = 49,		/* fd: capture socket, when code is E_OK */
 	PRIV_FILTER_REPLY = 50,
 	PRIV_CLOSE_REPLY = 51,
+	PRIV_NETNS_LIST_REPLY = 52,
+	PRIV_NETNS_REPLY = 53,
+	PRIV_NETNS_CLOSE_REPLY = 54,
 	/* capagent to child, any time after the setup: finish and exit */
 	PRIV_END = 64,
 };
@@ -81,6 +83,9 @@ struct priv_hdr {
 /* How capagent-net confines itself; see sandbox.h. */
 enum priv_sandbox { PRIV_SANDBOX_ENFORCE = 0, PRIV_SANDBOX_LOG = 1, PRIV_SANDBOX_OFF = 2 };
 
+/* Which other network namespaces the configuration permits. */
+enum priv_namespaces { PRIV_NAMESPACES_NAMED = 1, PRIV_NAMESPACES_PID = 2 };
+
 struct priv_setup_config {
 	struct priv_hdr	 hdr;
 	uint64_t	 ring_memory;	/* bytes, all captures together */
@@ -94,6 +99,8 @@ struct priv_setup_config {
 	uint32_t	 promiscuous;	/* 0: refused for every capture */
 	uint32_t	 has_config;	/* 1: a configuration file restricts captures */
 	uint32_t	 has_mandatory;	/* 1: packets pass a filter of the administrator, too */
+	uint32_t	 namespaces;	/* enum priv_namespaces; 0: the agent's own only */
+	uint32_t	 hardware_timestamps;	/* 1: ADAPTER_TIME may be asked for */
 	uint32_t	 reserved;	/* 0 */
 	char		 log_spec[PRIV_LOG_SPEC_LEN];	/* for log_set(); may be "" */
 };
@@ -112,7 +119,7 @@ struct priv_plain {		/* SETUP_DONE, READY, END */
 	struct priv_hdr	 hdr;
 };
 
-/* FAILED, FILTER_REPLY, CLOSE_REPLY */
+/* FAILED, FILTER_REPLY, CLOSE_REPLY, NETNS_CLOSE_REPLY */
 struct priv_result {
 	struct priv_hdr	 hdr;
 	int32_t		 code;		/* enum err_code */
@@ -125,13 +132,20 @@ struct priv_result {
 struct priv_list {
 	struct priv_hdr	 hdr;
 	uint32_t	 start_index;	/* interfaces with this ifindex or a larger one */
-	uint32_t	 reserved;	/* 0 */
+	uint32_t	 netns;		/* handle of NETNS; 0: the agent's own */
+};
+
+/* Where time stamps can come from; bits, as in the protocol's Interface. */
+enum priv_time_stamps {
+	PRIV_TIME_HOST = 1,
+	PRIV_TIME_ADAPTER = 2,		/* in step with the host's clock */
+	PRIV_TIME_ADAPTER_UNSYNCED = 4,
 };
 
 /* A permitted interface. */
 struct priv_interface {
 	uint32_t	 index;
-	uint32_t	 link_type;	/* what its OPEN must ask for, or COOKED */
+	uint32_t	 link_type;	/* default of link_type_choices() */
 	uint32_t	 flags;		/* IFF_UP, IFF_RUNNING, IFF_LOOPBACK .. */
 	uint32_t	 mtu;
 	uint16_t	 arphrd;
@@ -139,7 +153,9 @@ struct priv_interface {
 	uint8_t		 reserved;
 	uint8_t		 mac[8];
 	char		 name[PRIV_NAME_LEN];
-	uint32_t	 reserved2;
+	uint32_t	 speed_mbps;	/* 0: not known */
+	uint32_t	 time_stamp_types;	/* enum priv_time_stamps */
+	char		 driver[PRIV_DRIVER_LEN];	/* may be "" */
 };
 
 struct priv_list_reply {
@@ -155,8 +171,12 @@ struct priv_list_reply {
 enum priv_open_flag {
 	PRIV_OPEN_PROMISCUOUS = 1,
 	PRIV_OPEN_INBOUND = 2,		/* nothing this host sends; needed on loopback */
+	PRIV_OPEN_COOKED = 4,		/* without link headers; the reader makes one */
+	PRIV_OPEN_ADAPTER_TIME = 8,	/* the adapter's raw time stamps */
 };
-#define PRIV_OPEN_FLAGS ((uint32_t)(PRIV_OPEN_PROMISCUOUS | PRIV_OPEN_INBOUND))
+#define PRIV_OPEN_FLAGS							\
+	((uint32_t)(PRIV_OPEN_PROMISCUOUS | PRIV_OPEN_INBOUND |		\
+	PRIV_OPEN_COOKED | PRIV_OPEN_ADAPTER_TIME))
 
 /* Instructions of the child's part of the filter: 1..BPF_PROG_MAX. */
 struct priv_program {
@@ -169,11 +189,13 @@ struct priv_open {
 	struct priv_hdr	 hdr;
 	uint64_t	 ring_bytes;	/* PRIV_MIN_RING..PRIV_MAX_RING */
 	uint32_t	 capture;	/* the child's number for the capture this is part of */
-	uint32_t	 ifindex;	/* 1..INT32_MAX */
-	uint32_t	 link_type;	/* enum priv_link_type the filter was made for */
+	uint32_t	 ifindex;	/* 1..INT32_MAX; with COOKED also 0: all, not promiscuous */
+	uint32_t	 link_type;	/* one of link_type_all(); COOKED where a header is made */
 	uint32_t	 snaplen;	/* 1..PRIV_MAX_SNAPLEN */
 	uint32_t	 flags;		/* enum priv_open_flag */
 	uint32_t	 lanes;		/* 1 */
+	uint32_t	 netns;		/* handle of NETNS; 0: the agent's own */
+	uint32_t	 reserved;	/* 0 */
 	struct priv_program program;
 };
 
@@ -190,7 +212,7 @@ struct priv_open_reply {
 	uint32_t	 block_nr;
 	uint32_t	 retire_ms;
 	uint32_t	 is_promiscuous;
-	uint32_t	 reserved;
+	uint32_t	 time_stamp_type;	/* enum priv_time_stamps, one bit */
 	char		 name[PRIV_NAME_LEN];
 	char		 text[PRIV_TEXT_LEN];
 };
@@ -208,6 +230,51 @@ struct priv_close {
 	uint32_t	 reserved;	/* 0 */
 };
 
+struct priv_netns_list {
+	struct priv_hdr	 hdr;
+	uint32_t	 start;		/* names of this number or a larger one */
+	uint32_t	 reserved;	/* 0 */
+};
+
+/* A number belongs to its name as long as the agent lives. */
+struct priv_netns_name {
+	uint32_t	 number;	/* from 1 */
+	char		 name[PRIV_NETNS_NAME_LEN];
+};
+
+struct priv_netns_list_reply {
+	struct priv_hdr	 hdr;
+	int32_t		 code;
+	int32_t		 sys;
+	uint32_t	 n;		/* 0..PRIV_LIST_COUNT */
+	uint32_t	 next;		/* start of the next NETNS_LIST; 0 at the end */
+	struct priv_netns_name names[PRIV_LIST_COUNT];
+	char		 text[PRIV_TEXT_LEN];
+};
+
+enum priv_netns_kind { PRIV_NETNS_NAMED = 1, PRIV_NETNS_PID = 2 };
+
+struct priv_netns {
+	struct priv_hdr	 hdr;
+	uint32_t	 kind;		/* enum priv_netns_kind */
+	uint32_t	 number;	/* of a name, or a process id; 1..INT32_MAX */
+};
+
+struct priv_netns_reply {
+	struct priv_hdr	 hdr;
+	int32_t		 code;
+	int32_t		 sys;
+	uint32_t	 handle;	/* never reused; 0: it is the agent's own namespace */
+	uint32_t	 reserved;	/* 0 */
+	char		 text[PRIV_TEXT_LEN];
+};
+
+struct priv_netns_close {
+	struct priv_hdr	 hdr;
+	uint32_t	 handle;	/* not 0; sockets opened in it stay */
+	uint32_t	 reserved;	/* 0 */
+};
+
 /* Room for any message, aligned for any of the structs. */
 union priv_msg {
 	struct priv_hdr		 hdr;
@@ -222,6 +289,11 @@ union priv_msg {
 	struct priv_open_reply	 open_reply;
 	struct priv_filter	 filter;
 	struct priv_close	 close;
+	struct priv_netns_list	 netns_list;
+	struct priv_netns_list_reply netns_list_reply;
+	struct priv_netns	 netns;
+	struct priv_netns_reply	 netns_reply;
+	struct priv_netns_close	 netns_close;
 };
 
 /* The number both executables of one build carry. */

@@ -36,30 +36,6 @@ const struct priv_serve_ops priv_serve_kernel = {
 	.filter = priv_open_filter,
 };
 
-void
-priv_mandatory_init(struct priv_mandatory *mandatory)
-{
-	static const uint32_t types[] = {
-		PRIV_LINK_ETHERNET, PRIV_LINK_RAW_IP, PRIV_LINK_COOKED,
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(mandatory->parts); i++) {
-		mandatory->parts[i].link_type = types[i];
-		mandatory->parts[i].is_usable = true;
-		mandatory->parts[i].why_not[0] = '\0';
-		mandatory->parts[i].prog.n = 0;
-	}
-}
-
-const struct priv_mandatory_part *
-priv_mandatory_get(const struct priv_mandatory *mandatory, uint32_t link_type)
-{
-	for (size_t i = 0; i < ARRAY_LEN(mandatory->parts); i++)
-		if (mandatory->parts[i].link_type == link_type)
-			return &mandatory->parts[i];
-	return NULL;
-}
-
 struct priv_serve *
 priv_serve_new(const struct priv_serve_config *config)
 {
@@ -146,21 +122,22 @@ serve_list(struct priv_serve *serve, struct err *err)
 }
 
 /*
- * The filter was made for one link type: where the interface has another,
- * its answers would be wrong.  Cooked packets can be had from all.
+ * The filter was made for one link type: where the interface has no such, its
+ * answers would be wrong.
  */
 static int
 check_interface(const struct priv_serve *serve, const struct priv_open *req,
     const struct priv_interface *interface, struct err *err)
 {
-	const struct priv_mandatory_part *part =
-	    priv_mandatory_get(serve->cfg.mandatory, req->link_type);
+	const struct priv_mandatory_part *part = priv_mandatory_for(serve->cfg.mandatory,
+	    req->link_type, interface->link_type);
+	struct link_choice choice;
 
 	if (!policy_permits(serve->cfg.policy, interface->name))
 		return err_set(err, E_DENIED,
 		    "interface '%s': not permitted by the agent's configuration",
 		    interface->name);
-	if (req->link_type != PRIV_LINK_COOKED && req->link_type != interface->link_type)
+	if (!link_type_choose(interface->arphrd, interface->name, req->link_type, &choice))
 		return err_set(err, E_STATE,
 		    "interface '%s': has link type %u, the filter is for %u: start again",
 		    interface->name, interface->link_type, req->link_type);
@@ -185,7 +162,7 @@ open_checked(struct priv_serve *serve, const struct priv_interface *interface,
 		.ring_bytes = req->ring_bytes < left ? req->ring_bytes : left,
 		.snaplen = req->snaplen < policy->max_snaplen ? req->snaplen :
 		    policy->max_snaplen,
-		.is_cooked = req->link_type == PRIV_LINK_COOKED,
+		.is_cooked = (req->flags & PRIV_OPEN_COOKED) != 0,
 		.is_promiscuous = policy->promiscuous &&
 		    (req->flags & PRIV_OPEN_PROMISCUOUS) != 0,
 		.is_inbound = (req->flags & PRIV_OPEN_INBOUND) != 0,
@@ -198,8 +175,9 @@ open_checked(struct priv_serve *serve, const struct priv_interface *interface,
 		return err_set(err, E_LIMIT, "interface '%s': ring: all of ring-memory "
 		    "(%llu MiB) is in use", interface->name,
 		    (unsigned long long)(policy->ring_memory >> 20));
-	ret = priv_open_link(&priv_mandatory_get(serve->cfg.mandatory, req->link_type)->prog,
-	    &req->program, wish.snaplen, &serve->linked, err);
+	s->mandatory = &priv_mandatory_for(serve->cfg.mandatory, req->link_type,
+	    interface->link_type)->prog;
+	ret = priv_open_link(s->mandatory, &req->program, wish.snaplen, &serve->linked, err);
 	if (ret == E_OK)
 		ret = serve->cfg.ops->open(&wish, ret_done, err);
 	if (ret != E_OK)
@@ -258,6 +236,7 @@ serve_open(struct priv_serve *serve, struct err *err)
 	reply->block_nr = done.ring.block_nr;
 	reply->retire_ms = done.ring.retire_ms;
 	reply->is_promiscuous = done.is_promiscuous;
+	reply->time_stamp_type = PRIV_TIME_HOST;
 	memcpy(reply->name, interface.name, sizeof(reply->name));
 	return send_reply(serve, s->fd, err);
 }
@@ -279,8 +258,7 @@ serve_filter(struct priv_serve *serve, struct err *err)
 
 	if (s == NULL)
 		return unknown_handle(serve, req->handle, err);
-	ret = priv_open_link(&priv_mandatory_get(serve->cfg.mandatory, s->link_type)->prog,
-	    &req->program, s->snaplen, &serve->linked, &why);
+	ret = priv_open_link(s->mandatory, &req->program, s->snaplen, &serve->linked, &why);
 	if (ret == E_OK)
 		ret = serve->cfg.ops->filter(s->fd, &serve->linked, &why);
 	return send_result(serve, PRIV_FILTER_REPLY, ret == E_OK ? NULL : &why, err);
@@ -298,6 +276,31 @@ serve_close(struct priv_serve *serve, struct err *err)
 	return send_result(serve, PRIV_CLOSE_REPLY, NULL, err);
 }
 
+static int
+serve_netns_list(struct priv_serve *serve, struct err *err)
+{
+	start_reply(serve, PRIV_NETNS_LIST_REPLY);
+	return send_reply(serve, -1, err);
+}
+
+static int
+serve_netns(struct priv_serve *serve, struct err *err)
+{
+	struct priv_netns_reply *reply = &serve->reply.netns_reply;
+
+	start_reply(serve, PRIV_NETNS_REPLY);
+	reply->code = E_DENIED;
+	snprintf(reply->text, sizeof(reply->text), "network namespaces: not permitted by the "
+	    "agent's configuration");
+	return send_reply(serve, -1, err);
+}
+
+static int
+serve_netns_close(struct priv_serve *serve, struct err *err)
+{
+	return unknown_handle(serve, serve->request.netns_close.handle, err);
+}
+
 /*
  * What the child may ask, and when.  While ending, requests that crossed the
  * END are still answered; serve_open() refuses.
@@ -311,6 +314,9 @@ static const struct serve_op {
 	{ PRIV_OPEN, SERVE_RUNNING | SERVE_ENDING, serve_open },
 	{ PRIV_FILTER, SERVE_RUNNING | SERVE_ENDING, serve_filter },
 	{ PRIV_CLOSE, SERVE_RUNNING | SERVE_ENDING, serve_close },
+	{ PRIV_NETNS_LIST, SERVE_RUNNING | SERVE_ENDING, serve_netns_list },
+	{ PRIV_NETNS, SERVE_RUNNING | SERVE_ENDING, serve_netns },
+	{ PRIV_NETNS_CLOSE, SERVE_RUNNING | SERVE_ENDING, serve_netns_close },
 };
 
 static int

@@ -14,24 +14,9 @@
 
 #include "common/err.h"
 #include "server/policy.h"
-#include "server/priv_open.h"
 #include "server/priv_list.h"
-
-/* The administrator's filter, ready for each link type. */
-struct priv_mandatory {
-	struct priv_mandatory_part {
-		uint32_t	 link_type;
-		bool		 is_usable;	/* false: such interfaces are refused */
-		char		 why_not[PRIV_TEXT_LEN];
-		struct bpf_prog	 prog;		/* n 0: everything passes */
-	} parts[3];
-};
-
-/* No filter: usable and empty for every link type. */
-void priv_mandatory_init(struct priv_mandatory *mandatory);
-
-const struct priv_mandatory_part *priv_mandatory_get(
-    const struct priv_mandatory *mandatory, uint32_t link_type);
+#include "server/priv_mandatory.h"
+#include "server/priv_open.h"
 
 /* What touches the kernel, so that everything else can be tested without. */
 struct priv_serve_ops {

@@ -18,6 +18,7 @@ struct serve_socket {
 	uint32_t	 handle;
 	uint32_t	 capture;	/* the child's number for what it is part of */
 	uint32_t	 link_type;
+	const struct bpf_prog *mandatory;	/* in front of the child's part */
 	uint32_t	 snaplen;	/* cap on every return of its filter */
 	uint64_t	 ring_bytes;
 	int		 fd;

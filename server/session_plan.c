@@ -203,7 +203,7 @@ plan_socket(struct session *s, uint32_t i, const struct priv_interface *iface,
 		.link_type = iface->link_type,
 		.iface = i,
 		.snaplen = request->snaplen,
-		.is_cooked = iface->link_type == PRIV_LINK_COOKED,
+		.is_cooked = iface->link_type == LINK_SLL2,
 		.is_loopback = (iface->flags & IFF_LOOPBACK) != 0,
 	};
 	snprintf(sock->socket.name, sizeof(sock->socket.name), "%s", iface->name);

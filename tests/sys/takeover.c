@@ -278,7 +278,7 @@ open_capture(uint32_t ifindex, uint32_t number, union priv_msg *reply, int *ret_
 	memset(&msg, 0, sizeof(msg));
 	msg.open.capture = number;
 	msg.open.ifindex = ifindex;
-	msg.open.link_type = PRIV_LINK_ETHERNET;
+	msg.open.link_type = LINK_ETHERNET;
 	msg.open.snaplen = PRIV_MAX_SNAPLEN;
 	msg.open.ring_bytes = PRIV_MIN_RING;
 	msg.open.lanes = 1;

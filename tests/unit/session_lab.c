@@ -32,7 +32,7 @@ on_gone(const struct err *err, void *arg)
 
 static void
 permit(struct boundary_lab *b, const char *name, uint32_t index, uint32_t flags,
-    enum priv_link_type link_type)
+    uint32_t link_type)
 {
 	struct priv_interface *iface = &b->interfaces[b->n_interfaces++];
 
@@ -64,9 +64,9 @@ session_lab_open(void **state)
 	};
 	own_traffic_init(&lab.net.own);
 	permit(&lab.boundary, "lo", if_nametoindex("lo"), IFF_UP | IFF_LOOPBACK |
-	    IFF_RUNNING, PRIV_LINK_ETHERNET);
-	permit(&lab.boundary, "down9", SESSION_LAB_DOWN, 0, PRIV_LINK_ETHERNET);
-	permit(&lab.boundary, "raw9", SESSION_LAB_RAW, IFF_UP, PRIV_LINK_RAW_IP);
+	    IFF_RUNNING, LINK_ETHERNET);
+	permit(&lab.boundary, "down9", SESSION_LAB_DOWN, 0, LINK_ETHERNET);
+	permit(&lab.boundary, "raw9", SESSION_LAB_RAW, IFF_UP, LINK_RAW_IP);
 	boundary_lab_open(&lab.boundary, lab.net.loop);
 	lab.net.call = priv_call_new(lab.net.loop, lab.boundary.child_fd, &events,
 	    &lab, &err);

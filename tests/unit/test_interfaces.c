@@ -236,27 +236,6 @@ damaged_messages_do_no_harm(void **state)
 }
 
 static void
-link_types_are_those_of_files(void **state)
-{
-	static const struct { uint16_t arphrd; uint32_t want; bool is_cooked; }
-	cases[] = {
-		{ ARPHRD_ETHER, 1, false }, { ARPHRD_LOOPBACK, 1, false },
-		{ ARPHRD_NONE, 101, false }, { ARPHRD_TUNNEL, 101, false },
-		{ ARPHRD_SIT, 101, false }, { ARPHRD_PPP, 276, true },
-		{ ARPHRD_IPGRE, 276, true }, { ARPHRD_TUNNEL6, 276, true },
-		{ ARPHRD_CAN, 276, true }, { 60000, 276, true },
-	};
-	bool is_cooked;
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_int_equal(link_type_of_arphrd(cases[i].arphrd,
-		    &is_cooked), cases[i].want);
-		assert_int_equal(is_cooked, cases[i].is_cooked);
-	}
-}
-
-static void
 a_list_says_why_an_interface_cannot_be_captured(void **state)
 {
 	struct interfaces *list = new_list();
@@ -456,7 +435,6 @@ main(void)
 		cmocka_unit_test(more_addresses_than_a_message_holds_are_left_out),
 		cmocka_unit_test(messages_that_are_none_are_refused),
 		cmocka_unit_test(damaged_messages_do_no_harm),
-		cmocka_unit_test(link_types_are_those_of_files),
 		cmocka_unit_test(a_list_says_why_an_interface_cannot_be_captured),
 		cmocka_unit_test(a_real_namespace_is_listed),
 		cmocka_unit_test(a_long_list_comes_in_several_answers),

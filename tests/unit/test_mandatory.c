@@ -94,7 +94,7 @@ without_a_filter_everything_passes_on_every_link_type(void **state)
 		assert_true(mandatory.parts[i].is_usable);
 		assert_int_equal(mandatory.parts[i].prog.n, 0);
 	}
-	assert_ptr_equal(priv_mandatory_get(&mandatory, PRIV_LINK_COOKED), &mandatory.parts[2]);
+	assert_ptr_equal(priv_mandatory_get(&mandatory, LINK_SLL2), &mandatory.parts[2]);
 	assert_null(priv_mandatory_get(&mandatory, 7));
 }
 
@@ -108,7 +108,7 @@ compile(const char *text, struct priv_mandatory_part *part)
 
 	assert_non_null(pcap);
 	assert_int_equal(pcap_compile(pcap, &program, text, 1, PCAP_NETMASK_UNKNOWN), 0);
-	part->link_type = PRIV_LINK_ETHERNET;
+	part->link_type = LINK_ETHERNET;
 	part->prog.n = program.bf_len;
 	memcpy(part->prog.insns, program.bf_insns, program.bf_len * sizeof(program.bf_insns[0]));
 	pcap_freecode(&program);

@@ -167,7 +167,7 @@ static struct priv_call_request *
 ask_open(struct lab *lab)
 {
 	struct priv_open_request request = {
-		.capture = 3, .ifindex = 2, .link_type = PRIV_LINK_ETHERNET,
+		.capture = 3, .ifindex = 2, .link_type = LINK_ETHERNET,
 		.snaplen = 0, .ring_bytes = 1, .flags = PRIV_OPEN_INBOUND,
 		.insns = &accept_all, .n_insns = 1,
 	};

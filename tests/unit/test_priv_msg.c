@@ -18,6 +18,9 @@ static const struct { enum priv_msg_type type; bool has_fd; } all[] = {
 	{ PRIV_LIST, false }, { PRIV_OPEN, false }, { PRIV_FILTER, false },
 	{ PRIV_CLOSE, false }, { PRIV_LIST_REPLY, false }, { PRIV_OPEN_REPLY, true },
 	{ PRIV_FILTER_REPLY, false }, { PRIV_CLOSE_REPLY, false }, { PRIV_END, false },
+	{ PRIV_NETNS_LIST, false }, { PRIV_NETNS_LIST_REPLY, false }, { PRIV_NETNS, false },
+	{ PRIV_NETNS_REPLY, false }, { PRIV_NETNS_CLOSE, false },
+	{ PRIV_NETNS_CLOSE_REPLY, false },
 };
 
 static union priv_msg msg;
@@ -33,7 +36,7 @@ make(enum priv_msg_type type)
 	if (type == PRIV_OPEN) {
 		msg.open.ring_bytes = PRIV_MIN_RING;
 		msg.open.ifindex = 1;
-		msg.open.link_type = PRIV_LINK_ETHERNET;
+		msg.open.link_type = LINK_ETHERNET;
 		msg.open.snaplen = 1;
 		msg.open.lanes = 1;
 		msg.open.program.n_insns = 1;
@@ -44,6 +47,12 @@ make(enum priv_msg_type type)
 	}
 	if (type == PRIV_CLOSE)
 		msg.close.handle = 1;
+	if (type == PRIV_NETNS) {
+		msg.netns.kind = PRIV_NETNS_PID;
+		msg.netns.number = 1;
+	}
+	if (type == PRIV_NETNS_CLOSE)
+		msg.netns_close.handle = 1;
 }
 
 static int
@@ -127,17 +136,35 @@ an_open_with_a_number_out_of_range_is_refused(void **state)
 	OPEN_REFUSES(ifindex, 0);
 	OPEN_REFUSES(ifindex, (uint32_t)INT32_MAX + 1);
 	OPEN_REFUSES(link_type, 0);
-	OPEN_REFUSES(link_type, 113);
+	OPEN_REFUSES(link_type, 7);
+	OPEN_REFUSES(link_type, LINK_SLL);	/* without COOKED */
 	OPEN_REFUSES(snaplen, 0);
 	OPEN_REFUSES(snaplen, PRIV_MAX_SNAPLEN + 1);
 	OPEN_REFUSES(ring_bytes, PRIV_MIN_RING - 1);
 	OPEN_REFUSES(ring_bytes, PRIV_MAX_RING + 1);
-	OPEN_REFUSES(flags, 4);
+	OPEN_REFUSES(flags, PRIV_OPEN_COOKED);	/* with Ethernet */
+	OPEN_REFUSES(flags, 16);
+	OPEN_REFUSES(reserved, 1);
 	OPEN_REFUSES(lanes, 0);
 	OPEN_REFUSES(lanes, PRIV_MAX_LANES + 1);
 	OPEN_REFUSES(program.n_insns, 0);
 	OPEN_REFUSES(program.n_insns, BPF_PROG_MAX + 1);
 	OPEN_REFUSES(program.reserved, 1);
+}
+
+static void
+a_cooked_socket_may_be_for_all_interfaces(void **state)
+{
+	static const uint32_t types[] = { LINK_SLL2, LINK_SLL, 253, 144, 177 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		make(PRIV_OPEN);
+		msg.open.ifindex = 0;
+		msg.open.link_type = types[i];
+		msg.open.flags = PRIV_OPEN_COOKED | PRIV_OPEN_INBOUND;
+		assert_int_equal(check(false), E_OK);
+	}
 }
 
 static void
@@ -153,9 +180,33 @@ other_requests_with_a_number_out_of_range_are_refused(void **state)
 	make(PRIV_FILTER);
 	msg.filter.program.n_insns = UINT32_MAX;
 	assert_field_refused("n_insns");
-	make(PRIV_LIST);
-	msg.list.reserved = 1;
+	make(PRIV_NETNS_LIST);
+	msg.netns_list.reserved = 1;
 	assert_field_refused("reserved");
+	make(PRIV_NETNS_CLOSE);
+	msg.netns_close.handle = 0;
+	assert_field_refused("handle");
+	make(PRIV_NETNS_CLOSE);
+	msg.netns_close.reserved = 1;
+	assert_field_refused("reserved");
+	make(PRIV_NETNS);
+	msg.netns.kind = 0;
+	assert_field_refused("kind");
+	make(PRIV_NETNS);
+	msg.netns.kind = 3;
+	assert_field_refused("kind");
+	make(PRIV_NETNS);
+	msg.netns.number = 0;
+	assert_field_refused("number");
+	make(PRIV_NETNS);
+	msg.netns.number = (uint32_t)INT32_MAX + 1;
+	assert_field_refused("number");
+	make(PRIV_NETNS_LIST_REPLY);
+	msg.netns_list_reply.n = PRIV_LIST_COUNT + 1;
+	assert_field_refused("n");
+	make(PRIV_NETNS_REPLY);
+	msg.netns_reply.code = 1;
+	assert_field_refused("code");
 	make(PRIV_LIST_REPLY);
 	msg.list_reply.n = PRIV_LIST_COUNT + 1;
 	assert_field_refused("n");
@@ -165,6 +216,12 @@ other_requests_with_a_number_out_of_range_are_refused(void **state)
 	make(PRIV_SETUP_CONFIG);
 	msg.config.has_mandatory = 2;
 	assert_field_refused("flag");
+	make(PRIV_SETUP_CONFIG);
+	msg.config.hardware_timestamps = 2;
+	assert_field_refused("flag");
+	make(PRIV_SETUP_CONFIG);
+	msg.config.namespaces = 4;
+	assert_field_refused("namespaces");
 	make(PRIV_SETUP_CONFIG);
 	msg.config.reserved = 1;
 	assert_field_refused("reserved");
@@ -186,6 +243,14 @@ text_without_an_end_is_refused(void **state)
 	make(PRIV_LIST_REPLY);
 	msg.list_reply.n = 1;
 	memset(msg.list_reply.interfaces[0].name, 'x', PRIV_NAME_LEN);
+	assert_field_refused("name");
+	make(PRIV_LIST_REPLY);
+	msg.list_reply.n = 1;
+	memset(msg.list_reply.interfaces[0].driver, 'x', PRIV_DRIVER_LEN);
+	assert_field_refused("driver");
+	make(PRIV_NETNS_LIST_REPLY);
+	msg.netns_list_reply.n = 1;
+	memset(msg.netns_list_reply.names[0].name, 'x', PRIV_NETNS_NAME_LEN);
 	assert_field_refused("name");
 }
 
@@ -241,6 +306,7 @@ main(void)
 		cmocka_unit_test(another_build_is_refused_and_named),
 		cmocka_unit_test(unknown_types_are_refused),
 		cmocka_unit_test(an_open_with_a_number_out_of_range_is_refused),
+		cmocka_unit_test(a_cooked_socket_may_be_for_all_interfaces),
 		cmocka_unit_test(other_requests_with_a_number_out_of_range_are_refused),
 		cmocka_unit_test(text_without_an_end_is_refused),
 		cmocka_unit_test(every_damage_is_judged_and_every_truncation_refused),

@@ -193,20 +193,6 @@ a_program_that_does_not_fit_together_is_refused(void **state)
 	assert_non_null(strstr(err.what, "longer"));
 }
 
-static void
-the_link_type_of_every_kind_of_interface_is_known(void **state)
-{
-	static const struct { uint16_t arphrd; uint32_t link_type; } cases[] = {
-		{ 1, 1 }, { 772, 1 }, { 65534, 101 }, { 768, 101 }, { 776, 101 },
-		{ 778, 276 }, { 823, 276 }, { 769, 276 }, { 519, 276 }, { 512, 276 },
-		{ 801, 276 }, { 280, 276 }, { 0xfffd, 276 },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		assert_int_equal(priv_list_link_type(cases[i].arphrd), cases[i].link_type);
-}
-
 static bool
 permit_lo(const char *name, void *arg)
 {
@@ -228,7 +214,7 @@ the_loopback_interface_is_listed_and_found(void **state)
 	assert_int_equal(n, 1);
 	assert_int_equal(next, 0);
 	assert_string_equal(list[0].name, "lo");
-	assert_int_equal(list[0].link_type, PRIV_LINK_ETHERNET);
+	assert_int_equal(list[0].link_type, LINK_ETHERNET);
 	assert_int_equal(priv_list_get(fd, list[0].index, &lo, &err), E_OK);
 	assert_string_equal(lo.name, "lo");
 	assert_int_equal(priv_list_page(fd, list[0].index + 1, permit_lo, NULL, list, &n,
@@ -252,7 +238,6 @@ main(void)
 		cmocka_unit_test(the_child_cannot_get_past_the_mandatory_filter),
 		cmocka_unit_test(what_the_checker_refuses_is_an_ordinary_error),
 		cmocka_unit_test(a_program_that_does_not_fit_together_is_refused),
-		cmocka_unit_test(the_link_type_of_every_kind_of_interface_is_known),
 		cmocka_unit_test(the_loopback_interface_is_listed_and_found),
 	};
 

@@ -34,8 +34,8 @@ fake_get(int fd, uint32_t ifindex, struct priv_interface *ret, struct err *err)
 	if (ifindex > 3)
 		return err_set(err, E_NOIFACE, "interface %u: no such interface", ifindex);
 	*ret = (struct priv_interface){
-		.index = ifindex, .arphrd = 1, .flags = IFF_UP,
-		.link_type = ifindex == 3 ? PRIV_LINK_RAW_IP : PRIV_LINK_ETHERNET,
+		.index = ifindex, .arphrd = ifindex == 3 ? 65534 : 1, .flags = IFF_UP,
+		.link_type = ifindex == 3 ? LINK_RAW_IP : LINK_ETHERNET,
 	};
 	snprintf(ret->name, sizeof(ret->name), "if%u", ifindex);
 	return E_OK;
@@ -151,7 +151,7 @@ make_open(struct lab *lab, uint32_t capture, uint32_t ifindex)
 	make(lab, PRIV_OPEN);
 	lab->request.open.capture = capture;
 	lab->request.open.ifindex = ifindex;
-	lab->request.open.link_type = PRIV_LINK_ETHERNET;
+	lab->request.open.link_type = LINK_ETHERNET;
 	lab->request.open.snaplen = 1000;
 	lab->request.open.ring_bytes = 4 << 20;
 	lab->request.open.flags = PRIV_OPEN_PROMISCUOUS;
@@ -288,9 +288,11 @@ a_filter_for_another_link_type_is_refused_but_cooked_is_for_all(void **state)
 	(void)state;
 	make_open(lab, 1, 3);
 	assert_int_equal(ask(lab), E_STATE);
-	lab->request.open.link_type = PRIV_LINK_RAW_IP;
+	lab->request.open.link_type = LINK_RAW_IP;
 	assert_int_equal(ask(lab), E_OK);
-	lab->request.open.link_type = PRIV_LINK_COOKED;
+	assert_false(kernel.wish.is_cooked);
+	lab->request.open.link_type = LINK_SLL2;
+	lab->request.open.flags |= PRIV_OPEN_COOKED;
 	assert_int_equal(ask(lab), E_OK);
 	assert_true(kernel.wish.is_cooked);
 	lab_free(lab);
@@ -304,9 +306,29 @@ a_mandatory_filter_without_meaning_refuses_the_link_type(void **state)
 	(void)state;
 	lab->mandatory->parts[1].is_usable = false;
 	make_open(lab, 1, 3);
-	lab->request.open.link_type = PRIV_LINK_RAW_IP;
+	lab->request.open.link_type = LINK_RAW_IP;
 	assert_int_equal(ask(lab), E_DENIED);
 	(void)open_one(lab, 1, 1);
+	lab_free(lab);
+}
+
+/* The bytes are those of the interface's own type, whatever they are called. */
+static void
+another_name_for_a_link_type_does_not_change_the_mandatory_filter(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	lab->mandatory->parts[0].is_usable = false;	/* Ethernet */
+	make_open(lab, 1, 1);
+	lab->request.open.link_type = 143;		/* DOCSIS */
+	assert_int_equal(ask(lab), E_DENIED);
+	lab->mandatory->parts[0].is_usable = true;
+	lab->mandatory->parts[0].prog.n = 1;
+	lab->mandatory->parts[0].prog.insns[0] = (struct bpf_insn_raw){ .code = 6, .k = 0 };
+	assert_int_equal(ask(lab), E_OK);
+	assert_int_equal(kernel.wish.filter->insns[0].k, 0);
+	assert_int_equal(lab->reply.open_reply.link_type, 143);
 	lab_free(lab);
 }
 
@@ -611,6 +633,7 @@ main(void)
 		cmocka_unit_test(a_refusal_of_the_kernel_is_an_ordinary_reply),
 		cmocka_unit_test(a_filter_for_another_link_type_is_refused_but_cooked_is_for_all),
 		cmocka_unit_test(a_mandatory_filter_without_meaning_refuses_the_link_type),
+		cmocka_unit_test(another_name_for_a_link_type_does_not_change_the_mandatory_filter),
 		cmocka_unit_test(a_bad_program_is_an_ordinary_refusal),
 		cmocka_unit_test(limits_of_the_policy_hold_against_the_child),
 		cmocka_unit_test(captures_and_their_interfaces_are_counted),

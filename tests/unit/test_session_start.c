@@ -52,7 +52,7 @@ a_capture_is_opened_as_it_was_asked_for(void **state)
 
 	assert_int_equal(started->n_interfaces, 1);
 	assert_string_equal(started->interfaces[0].name, "lo");
-	assert_int_equal(started->interfaces[0].link_type, PRIV_LINK_ETHERNET);
+	assert_int_equal(started->interfaces[0].link_type, LINK_ETHERNET);
 	assert_int_equal(started->snaplen, 1000);
 	assert_true(started->ring_bytes > 0 && started->log_bytes > 0);
 	assert_true(started->start.ns > 0);
@@ -118,7 +118,7 @@ several_interfaces_are_one_capture(void **state)
 	started = start(lab, 0, &msg);
 	assert_int_equal(started->n_interfaces, 2);
 	assert_string_equal(started->interfaces[1].name, "raw9");
-	assert_int_equal(started->interfaces[1].link_type, PRIV_LINK_RAW_IP);
+	assert_int_equal(started->interfaces[1].link_type, LINK_RAW_IP);
 	assert_int_equal(boundary_lab_open_handles(&lab->boundary), 2);
 	assert_int_equal(captures_count(lab->net.captures), 1);
 	peer_lab_send_type(lab->client, MSG_STOP);
@@ -193,7 +193,7 @@ filters_that_are_none_or_do_not_fit_are_refused(void **state)
 	static struct bpf_insn_raw jumps_out[] = { { .code = 0x05, .k = 99 },
 	    { .code = 0x06 } };
 	static struct bpf_insn_raw good[] = { { .code = 0x06, .k = 262144 } };
-	struct msg_program program = { .link_type = PRIV_LINK_ETHERNET,
+	struct msg_program program = { .link_type = LINK_ETHERNET,
 	    .insns = falls_off, .n_insns = 1 };
 	struct session_lab *lab = *state;
 	struct msg msg = session_lab_start("lo");
@@ -207,7 +207,7 @@ filters_that_are_none_or_do_not_fit_are_refused(void **state)
 	assert_int_equal(lab->boundary.n_seen[PRIV_LIST], 0);
 	program.insns = good;
 	program.n_insns = 1;
-	program.link_type = PRIV_LINK_RAW_IP;
+	program.link_type = LINK_RAW_IP;
 	assert_start_refused(lab, &msg, E_FILTER, "link type");
 	assert_int_equal(lab->boundary.n_seen[PRIV_OPEN], 0);
 }
