@@ -63,6 +63,28 @@ uint32_t bpf_prog_run(const struct bpf_insn_raw *insns, size_t n,
     const uint8_t *data, uint32_t caplen, uint32_t len,
     const struct bpf_aux *aux);
 
+/* A packet as a program sees it. */
+struct bpf_view {
+	const uint8_t	*data;		/* caplen bytes of a packet of len */
+	uint32_t	 caplen, len;
+	const struct bpf_aux *aux;	/* or NULL, as for bpf_prog_run() */
+	/*
+	 * libpcap's arithmetic, as over a file, instead of the kernel's: a shift
+	 * by 32 and more leaves nothing, and an indirect load whose offset is
+	 * negative or wraps ends the program with 0.  With aux NULL so does every
+	 * load that libpcap's interpreter does not know: what is not in the bytes.
+	 */
+	bool		 is_offline;
+};
+
+/*
+ * bpf_prog_run() in either arithmetic.  *ret_is_cut: it read bytes that the
+ * packet has but that were not captured, so that the answer, then 0, is not
+ * the one for the packet.
+ */
+uint32_t bpf_prog_judge(const struct bpf_insn_raw *insns, size_t n,
+    const struct bpf_view *view, bool *ret_is_cut);
+
 /*
  * One instruction as "tcpdump -d" prints it, "(005) jeq  #0x800  jt 6  jf 9",
  * into dst.

@@ -225,7 +225,8 @@ place_node(struct layout *l, uint32_t i)
 }
 
 int
-bpf_asm_finish(const struct bpf_asm *a, struct bpf_prog *ret_prog)
+bpf_asm_finish_places(const struct bpf_asm *a, struct bpf_prog *ret_prog, uint32_t *places,
+    size_t n)
 {
 	struct layout l;
 
@@ -247,5 +248,13 @@ bpf_asm_finish(const struct bpf_asm *a, struct bpf_prog *ret_prog)
 	ret_prog->n = l.placed;
 	memcpy(ret_prog->insns, l.out + BPF_PROG_MAX - l.placed,
 	    l.placed * sizeof(l.out[0]));
+	for (size_t i = 0; i < n; i++)
+		places[i] = l.placed - l.rank[a->at[places[i]]];
 	return E_OK;
+}
+
+int
+bpf_asm_finish(const struct bpf_asm *a, struct bpf_prog *ret_prog)
+{
+	return bpf_asm_finish_places(a, ret_prog, NULL, 0);
 }

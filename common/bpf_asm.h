@@ -68,4 +68,11 @@ void bpf_asm_copy(struct bpf_asm *a, const struct bpf_insn_raw *insns, size_t pc
  */
 int bpf_asm_finish(const struct bpf_asm *a, struct bpf_prog *ret_prog) MUST_CHECK;
 
+/*
+ * The same, and turn places[0..n), labels that are bound, into the numbers of
+ * the instructions that they name.  Both are untouched on failure.
+ */
+int bpf_asm_finish_places(const struct bpf_asm *a, struct bpf_prog *ret_prog,
+    uint32_t *places, size_t n) MUST_CHECK;
+
 #endif /* COMMON_BPF_ASM_H */

@@ -63,9 +63,9 @@ regs_written(const struct bpf_insn_raw *insn)
 	}
 }
 
-uint8_t
+uint16_t
 bpf_flow_live_after(const struct bpf_insn_raw *insns, size_t pc,
-    const uint8_t live[static BPF_PROG_MAX])
+    const uint16_t live[static BPF_PROG_MAX])
 {
 	const struct bpf_insn_raw *insn = &insns[pc];
 
@@ -80,12 +80,12 @@ bpf_flow_live_after(const struct bpf_insn_raw *insns, size_t pc,
 
 void
 bpf_flow_live(const struct bpf_insn_raw *insns, size_t n,
-    uint8_t ret_live[static BPF_PROG_MAX])
+    uint16_t ret_live[static BPF_PROG_MAX])
 {
 	for (size_t pc = n; pc-- > 0;) {
 		unsigned after = bpf_flow_live_after(insns, pc, ret_live);
 
-		ret_live[pc] = (uint8_t)((after & ~(unsigned)regs_written(&insns[pc])) |
+		ret_live[pc] = (uint16_t)((after & ~(unsigned)regs_written(&insns[pc])) |
 		    regs_read(&insns[pc]));
 	}
 }
@@ -251,20 +251,10 @@ writes_word(const struct bpf_insn_raw *insn)
 	return BPF_CLASS(insn->code) == BPF_ST || BPF_CLASS(insn->code) == BPF_STX;
 }
 
-/* The words that are read behind instruction pc before they are written. */
-static uint16_t
-words_live_after(const struct bpf_insn_raw *insns, size_t pc,
-    const uint16_t live[static BPF_PROG_MAX])
+static unsigned
+word_of(const struct bpf_insn_raw *insn)
 {
-	const struct bpf_insn_raw *insn = &insns[pc];
-
-	if (BPF_CLASS(insn->code) == BPF_RET)
-		return 0;
-	if (BPF_CLASS(insn->code) != BPF_JMP)
-		return live[pc + 1];
-	if (BPF_OP(insn->code) == BPF_JA)
-		return live[pc + 1 + insn->k];
-	return live[pc + 1 + insn->jt] | live[pc + 1 + insn->jf];
+	return reads_word(insn) || writes_word(insn) ? 1U << insn->k : 0;
 }
 
 void
@@ -274,13 +264,22 @@ bpf_flow_free_words(const struct bpf_insn_raw *insns, size_t n,
 	uint16_t live[BPF_PROG_MAX];
 
 	for (size_t pc = n; pc-- > 0;) {
-		unsigned after = words_live_after(insns, pc, live);
-		unsigned own = reads_word(&insns[pc]) || writes_word(&insns[pc]) ?
-		    1U << insns[pc].k : 0;
+		unsigned after = bpf_flow_live_after(insns, pc, live);
+		unsigned own = word_of(&insns[pc]);
 
 		ret_free[pc] = (uint16_t)~(after | own);
 		live[pc] = (uint16_t)(reads_word(&insns[pc]) ? after | own : after & ~own);
 	}
+}
+
+uint16_t
+bpf_flow_unused_words(const struct bpf_insn_raw *insns, size_t n)
+{
+	unsigned used = 0;
+
+	for (size_t pc = 0; pc < n; pc++)
+		used |= word_of(&insns[pc]);
+	return (uint16_t)~used;
 }
 
 int

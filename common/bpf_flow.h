@@ -19,11 +19,11 @@ enum { BPF_LIVE_A = 1, BPF_LIVE_X = 2 };
  * reads before it is written.
  */
 void bpf_flow_live(const struct bpf_insn_raw *insns, size_t n,
-    uint8_t ret_live[static BPF_PROG_MAX]);
+    uint16_t ret_live[static BPF_PROG_MAX]);
 
 /* live, as from bpf_flow_live(), behind instruction pc. */
-uint8_t bpf_flow_live_after(const struct bpf_insn_raw *insns, size_t pc,
-    const uint8_t live[static BPF_PROG_MAX]);
+uint16_t bpf_flow_live_after(const struct bpf_insn_raw *insns, size_t pc,
+    const uint16_t live[static BPF_PROG_MAX]);
 
 /* For each instruction: a bound that X does not exceed when it runs. */
 void bpf_flow_max_x(const struct bpf_insn_raw *insns, size_t n,
@@ -36,7 +36,10 @@ void bpf_flow_max_x(const struct bpf_insn_raw *insns, size_t n,
 void bpf_flow_free_words(const struct bpf_insn_raw *insns, size_t n,
     uint16_t ret_free[static BPF_PROG_MAX]);
 
-/* The lowest word of a set of bpf_flow_free_words(), or -1. */
+/* The words of M[] that no instruction mentions. */
+uint16_t bpf_flow_unused_words(const struct bpf_insn_raw *insns, size_t n);
+
+/* The lowest word of such a set, or -1. */
 int bpf_flow_lowest_word(uint16_t words);
 
 #endif /* COMMON_BPF_FLOW_H */

@@ -12,8 +12,8 @@ is_ret(const struct bpf_insn_raw *insn)
 	return BPF_CLASS(insn->code) == BPF_RET;
 }
 
-/* Copy a part, its accepting returns becoming jumps to next. */
-static void
+/* Copy a part, its accepting returns becoming jumps to next; the label of its start. */
+static uint16_t
 copy_to_next(struct bpf_asm *a, const struct bpf_prog *prog, uint16_t next)
 {
 	uint16_t base = bpf_asm_labels(a, prog->n);
@@ -33,13 +33,17 @@ copy_to_next(struct bpf_asm *a, const struct bpf_prog *prog, uint16_t next)
 			bpf_asm_jump(a, next);
 		}
 	}
+	return base;
 }
 
-/* Copy a part that expects A and X to be 0, as the kernel leaves them. */
-static void
+/*
+ * Copy a part that expects A and X to be 0, as the kernel leaves them; the
+ * label of its first instruction, which the zeroing precedes.
+ */
+static uint16_t
 copy_from_start(struct bpf_asm *a, const struct bpf_insn_raw *insns, size_t n)
 {
-	uint8_t live[BPF_PROG_MAX];
+	uint16_t live[BPF_PROG_MAX];
 	uint16_t base = bpf_asm_labels(a, n);
 
 	bpf_flow_live(insns, n, live);
@@ -51,28 +55,88 @@ copy_from_start(struct bpf_asm *a, const struct bpf_insn_raw *insns, size_t n)
 		bpf_asm_bind(a, (uint16_t)(base + pc));
 		bpf_asm_copy(a, insns, pc, base);
 	}
+	return base;
+}
+
+/* Both sets as labels, for bpf_asm_finish_places(). */
+static size_t
+label_marks(const struct bpf_marks *marks, uint16_t base, uint32_t *places)
+{
+	for (uint32_t i = 0; i < marks->n; i++)
+		places[i] = base + marks->at[i].first;
+	return marks->n;
+}
+
+static void
+move_marks(struct bpf_marks *marks, const uint32_t *places)
+{
+	for (uint32_t i = 0; i < marks->n; i++)
+		marks->at[i].first = places[i];
+}
+
+static void
+join_marks(struct bpf_marks *marks, const struct bpf_marks *more)
+{
+	memcpy(&marks->at[marks->n], more->at, more->n * sizeof(more->at[0]));
+	marks->n += more->n;
+}
+
+static const struct bpf_marks no_marks;
+
+static int
+append(struct bpf_prog *prog, struct bpf_marks *marks, const struct bpf_insn_raw *part, size_t n,
+    const struct bpf_marks *part_marks)
+{
+	struct bpf_asm a;
+	uint16_t next, old, new;
+	uint32_t places[2 * BPF_MARKS_MAX];
+	size_t n_places;
+	int code;
+
+	if (prog->n == 0) {
+		prog->n = (uint32_t)n;
+		memcpy(prog->insns, part, n * sizeof(part[0]));
+		marks->n = 0;
+		join_marks(marks, part_marks);
+		return E_OK;
+	}
+	if (marks->n + part_marks->n > BPF_MARKS_MAX)
+		return E_TOOBIG;
+	bpf_asm_init(&a);
+	next = bpf_asm_labels(&a, 1);
+	old = copy_to_next(&a, prog, next);
+	bpf_asm_bind(&a, next);
+	new = copy_from_start(&a, part, n);
+	n_places = label_marks(marks, old, places);
+	n_places += label_marks(part_marks, new, places + n_places);
+	/* Whatever empties the registers belongs to the part. */
+	for (size_t i = marks->n; i < n_places; i++)
+		if (places[i] == new)
+			places[i] = next;
+	code = bpf_asm_finish_places(&a, prog, places, n_places);
+	if (code != E_OK)
+		return code;
+	join_marks(marks, part_marks);
+	move_marks(marks, places);
+	return E_OK;
 }
 
 int
 bpf_link_append(struct bpf_prog *prog, const struct bpf_insn_raw *part, size_t n)
 {
-	struct bpf_asm a;
-	uint16_t next;
+	struct bpf_marks none = { .n = 0 };
 
-	if (prog->n == 0) {
-		prog->n = (uint32_t)n;
-		memcpy(prog->insns, part, n * sizeof(part[0]));
-		return E_OK;
-	}
-	bpf_asm_init(&a);
-	next = bpf_asm_labels(&a, 1);
-	copy_to_next(&a, prog, next);
-	bpf_asm_bind(&a, next);
-	copy_from_start(&a, part, n);
-	return bpf_asm_finish(&a, prog);
+	return append(prog, &none, part, n, &no_marks);
 }
 
-static void
+int
+bpf_link_append_marked(struct bpf_prog *prog, struct bpf_marks *marks, const struct bpf_prog *part,
+    const struct bpf_marks *part_marks)
+{
+	return append(prog, marks, part->insns, part->n, part_marks);
+}
+
+static uint16_t
 copy_capped(struct bpf_asm *a, const struct bpf_prog *prog, uint32_t max)
 {
 	uint16_t base = bpf_asm_labels(a, prog->n);
@@ -94,16 +158,31 @@ copy_capped(struct bpf_asm *a, const struct bpf_prog *prog, uint32_t max)
 			bpf_asm_insn(a, BPF_RET | BPF_K, insn->k < max ? insn->k : max);
 		}
 	}
+	return base;
+}
+
+int
+bpf_link_cap_marked(struct bpf_prog *prog, struct bpf_marks *marks, uint32_t max)
+{
+	struct bpf_asm a;
+	uint32_t places[BPF_MARKS_MAX];
+	uint16_t base;
+	int code;
+
+	bpf_asm_init(&a);
+	base = copy_capped(&a, prog, max);
+	code = bpf_asm_finish_places(&a, prog, places, label_marks(marks, base, places));
+	if (code == E_OK)
+		move_marks(marks, places);
+	return code;
 }
 
 int
 bpf_link_cap(struct bpf_prog *prog, uint32_t max)
 {
-	struct bpf_asm a;
+	struct bpf_marks none = { .n = 0 };
 
-	bpf_asm_init(&a);
-	copy_capped(&a, prog, max);
-	return bpf_asm_finish(&a, prog);
+	return bpf_link_cap_marked(prog, &none, max);
 }
 
 /* --- arithmetic --- */

@@ -1,27 +1,8 @@
-#include "common/bpf_move.h"
+#include "common/bpf_move_int.h"
 
 #include <linux/filter.h>
 
 #include "common/bpf_flow.h"
-
-#define NEGATIVE	0x80000000U	/* offsets from here on are not in the data */
-
-struct rewrite {
-	struct bpf_asm	*a;
-	const struct bpf_move *move;
-	bool		 is_changed;
-	int		 slot;			/* of the instruction at hand: free word, or -1 */
-	uint8_t		 live_after;		/* of the instruction at hand */
-	uint8_t		 live[BPF_PROG_MAX];
-	uint16_t	 free_words[BPF_PROG_MAX];
-	uint32_t	 max_x[BPF_PROG_MAX];
-};
-
-static uint32_t
-gap(const struct bpf_move *move)
-{
-	return move->end - move->first;
-}
 
 static uint32_t
 size_of(uint16_t code)
@@ -60,7 +41,7 @@ next_piece(const struct bpf_move *move, uint32_t offset, uint32_t max, struct pi
 
 	if (!is_in_zone(move, offset)) {
 		if (offset >= move->end)
-			p.offset -= gap(move);
+			p.offset -= bpf_move_gap(move);
 		while (p.len < max && is_in_zone(move, offset + p.len) == false &&
 		    (offset >= move->end) == (offset + p.len >= move->end))
 			p.len++;
@@ -147,7 +128,7 @@ find_pieces(const struct bpf_move *move, uint32_t offset, uint32_t size, struct 
 
 /* A = the size bytes at offset of the file's packet; X is kept if it is live. */
 static int
-emit_value(struct rewrite *w, uint32_t offset, uint32_t size)
+emit_value(struct bpf_rewrite *w, uint32_t offset, uint32_t size)
 {
 	struct pieces pieces;
 	bool saves_x;
@@ -179,7 +160,7 @@ emit_value(struct rewrite *w, uint32_t offset, uint32_t size)
 
 /* Keep A in the scratch word while emitting what computes X, if A is live. */
 static int
-save_a(const struct rewrite *w)
+save_a(const struct bpf_rewrite *w)
 {
 	if ((w->live_after & BPF_LIVE_A) == 0)
 		return E_OK;
@@ -190,27 +171,48 @@ save_a(const struct rewrite *w)
 }
 
 static void
-restore_a(const struct rewrite *w)
+restore_a(const struct bpf_rewrite *w)
 {
 	if ((w->live_after & BPF_LIVE_A) != 0)
 		bpf_asm_insn(w->a, BPF_LD | BPF_MEM, (uint32_t)w->slot);
 }
 
-/* Does a load of size bytes stay where it is, or only move? */
+/* Does a load of size bytes stay where it is? */
 static bool
 is_before(const struct bpf_move *move, uint32_t offset, uint32_t size)
 {
 	return offset >= NEGATIVE || offset + size <= move->first;
 }
 
-static int
-rewrite_len(struct rewrite *w, uint16_t code)
+bool
+bpf_rewrite_changes(const struct bpf_rewrite *w, size_t pc)
 {
-	w->is_changed = true;
+	const struct bpf_insn_raw *insn = &w->insns[pc];
+	uint64_t last = (uint64_t)insn->k + w->max_x[pc];
+
+	if (BPF_CLASS(insn->code) != BPF_LD && BPF_CLASS(insn->code) != BPF_LDX)
+		return false;
+	switch (BPF_MODE(insn->code)) {
+	case BPF_LEN:
+		return true;
+	case BPF_ABS:
+	case BPF_MSH:
+		return !is_before(w->move, insn->k, size_of(insn->code));
+	case BPF_IND:
+		return (insn->k < NEGATIVE || last > UINT32_MAX) &&
+		    last + size_of(insn->code) > w->move->first;
+	default:
+		return false;
+	}
+}
+
+static int
+rewrite_len(struct bpf_rewrite *w, uint16_t code)
+{
 	if (BPF_CLASS(code) == BPF_LDX && save_a(w) != E_OK)
 		return E_FILTER;
 	bpf_asm_insn(w->a, BPF_LD | BPF_W | BPF_LEN, 0);
-	bpf_asm_insn(w->a, BPF_ALU | BPF_ADD | BPF_K, gap(w->move));
+	bpf_asm_insn(w->a, BPF_ALU | BPF_ADD | BPF_K, bpf_move_gap(w->move));
 	if (BPF_CLASS(code) == BPF_LDX) {
 		bpf_asm_insn(w->a, BPF_MISC | BPF_TAX, 0);
 		restore_a(w);
@@ -219,32 +221,20 @@ rewrite_len(struct rewrite *w, uint16_t code)
 }
 
 static int
-rewrite_abs(struct rewrite *w, const struct bpf_insn_raw *insn)
+rewrite_abs(struct bpf_rewrite *w, const struct bpf_insn_raw *insn)
 {
-	uint32_t size = size_of(insn->code);
-
-	if (is_before(w->move, insn->k, size)) {
-		bpf_asm_insn(w->a, insn->code, insn->k);
-		return E_OK;
-	}
-	w->is_changed = true;
 	if (insn->k >= w->move->end) {
-		bpf_asm_insn(w->a, insn->code, insn->k - gap(w->move));
+		bpf_asm_insn(w->a, insn->code, insn->k - bpf_move_gap(w->move));
 		return E_OK;
 	}
-	return emit_value(w, insn->k, size);
+	return emit_value(w, insn->k, size_of(insn->code));
 }
 
 static int
-rewrite_msh(struct rewrite *w, const struct bpf_insn_raw *insn)
+rewrite_msh(struct bpf_rewrite *w, const struct bpf_insn_raw *insn)
 {
-	if (is_before(w->move, insn->k, 1)) {
-		bpf_asm_insn(w->a, insn->code, insn->k);
-		return E_OK;
-	}
-	w->is_changed = true;
 	if (insn->k >= w->move->end) {
-		bpf_asm_insn(w->a, insn->code, insn->k - gap(w->move));
+		bpf_asm_insn(w->a, insn->code, insn->k - bpf_move_gap(w->move));
 		return E_OK;
 	}
 	if (save_a(w) != E_OK || emit_value(w, insn->k, 1) != E_OK)
@@ -261,7 +251,7 @@ rewrite_msh(struct rewrite *w, const struct bpf_insn_raw *insn)
  * run time.  A is free, because the load is about to write it.
  */
 static int
-rewrite_ind_at_run_time(struct rewrite *w, const struct bpf_insn_raw *insn, uint64_t last)
+rewrite_ind_at_run_time(struct bpf_rewrite *w, const struct bpf_insn_raw *insn, uint64_t last)
 {
 	const struct bpf_move *move = w->move;
 	uint32_t size = size_of(insn->code);
@@ -290,7 +280,7 @@ rewrite_ind_at_run_time(struct rewrite *w, const struct bpf_insn_raw *insn, uint
 		bpf_asm_bind(w->a, next);
 	}
 	bpf_asm_bind(w->a, moved);
-	bpf_asm_insn(w->a, insn->code, insn->k - gap(move));
+	bpf_asm_insn(w->a, insn->code, insn->k - bpf_move_gap(move));
 	bpf_asm_jump(w->a, end);
 	bpf_asm_bind(w->a, as_is);
 	bpf_asm_insn(w->a, insn->code, insn->k);
@@ -299,63 +289,67 @@ rewrite_ind_at_run_time(struct rewrite *w, const struct bpf_insn_raw *insn, uint
 }
 
 static int
-rewrite_ind(struct rewrite *w, const struct bpf_insn_raw *insn, uint32_t max_x)
+rewrite_ind(struct bpf_rewrite *w, const struct bpf_insn_raw *insn, uint32_t max_x)
 {
 	uint64_t last = (uint64_t)insn->k + max_x;
 
-	if ((insn->k >= NEGATIVE && last <= UINT32_MAX) ||
-	    last + size_of(insn->code) <= w->move->first) {
-		bpf_asm_insn(w->a, insn->code, insn->k);
-		return E_OK;
-	}
-	w->is_changed = true;
 	if (insn->k >= w->move->end && last < NEGATIVE) {
-		bpf_asm_insn(w->a, insn->code, insn->k - gap(w->move));
+		bpf_asm_insn(w->a, insn->code, insn->k - bpf_move_gap(w->move));
 		return E_OK;
 	}
 	return rewrite_ind_at_run_time(w, insn, last);
 }
 
-static int
-rewrite_insn(struct rewrite *w, const struct bpf_insn_raw *insns, size_t pc, uint16_t base)
+int
+bpf_rewrite_insn(struct bpf_rewrite *w, size_t pc, uint16_t base)
 {
-	const struct bpf_insn_raw *insn = &insns[pc];
+	const struct bpf_insn_raw *insn = &w->insns[pc];
 
-	w->live_after = bpf_flow_live_after(insns, pc, w->live);
-	w->slot = bpf_flow_lowest_word(w->free_words[pc]);
-	if (BPF_CLASS(insn->code) == BPF_LD || BPF_CLASS(insn->code) == BPF_LDX) {
-		switch (BPF_MODE(insn->code)) {
-		case BPF_LEN:
-			return rewrite_len(w, insn->code);
-		case BPF_ABS:
-			return rewrite_abs(w, insn);
-		case BPF_MSH:
-			return rewrite_msh(w, insn);
-		case BPF_IND:
-			return rewrite_ind(w, insn, w->max_x[pc]);
-		default:
-			break;
-		}
+	if (!bpf_rewrite_changes(w, pc)) {
+		bpf_asm_copy(w->a, w->insns, pc, base);
+		return E_OK;
 	}
-	bpf_asm_copy(w->a, insns, pc, base);
-	return E_OK;
+	w->live_after = bpf_flow_live_after(w->insns, pc, w->live);
+	w->slot = bpf_flow_lowest_word(w->free_words[pc]);
+	switch (BPF_MODE(insn->code)) {
+	case BPF_LEN:
+		return rewrite_len(w, insn->code);
+	case BPF_ABS:
+		return rewrite_abs(w, insn);
+	case BPF_MSH:
+		return rewrite_msh(w, insn);
+	default:			/* BPF_IND */
+		return rewrite_ind(w, insn, w->max_x[pc]);
+	}
+}
+
+void
+bpf_rewrite_init(struct bpf_rewrite *w, struct bpf_asm *a, const struct bpf_insn_raw *insns,
+    size_t n, const struct bpf_move *move)
+{
+	w->a = a;
+	w->move = move;
+	w->insns = insns;
+	bpf_flow_free_words(insns, n, w->free_words);
+	bpf_flow_live(insns, n, w->live);
+	bpf_flow_max_x(insns, n, w->max_x);
 }
 
 int
 bpf_move_append(struct bpf_asm *a, const struct bpf_insn_raw *insns, size_t n,
     const struct bpf_move *move, bool *ret_is_changed)
 {
-	struct rewrite w = { .a = a, .move = move };
+	struct bpf_rewrite w;
 	uint16_t base = bpf_asm_labels(a, n);
+	bool is_changed = false;
 
-	bpf_flow_free_words(insns, n, w.free_words);
-	bpf_flow_live(insns, n, w.live);
-	bpf_flow_max_x(insns, n, w.max_x);
+	bpf_rewrite_init(&w, a, insns, n, move);
 	for (size_t pc = 0; pc < n; pc++) {
 		bpf_asm_bind(a, (uint16_t)(base + pc));
-		if (rewrite_insn(&w, insns, pc, base) != E_OK)
+		is_changed |= bpf_rewrite_changes(&w, pc);
+		if (bpf_rewrite_insn(&w, pc, base) != E_OK)
 			return E_FILTER;
 	}
-	*ret_is_changed = w.is_changed;
+	*ret_is_changed = is_changed;
 	return E_OK;
 }

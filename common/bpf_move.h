@@ -48,4 +48,15 @@ struct bpf_move {
 int bpf_move_append(struct bpf_asm *a, const struct bpf_insn_raw *insns, size_t n,
     const struct bpf_move *move, bool *ret_is_changed) MUST_CHECK;
 
+/*
+ * Append one copy for both kinds of packets, those of the file's form and
+ * those that have lost their header bytes: loads that move choose at run time.
+ * Entered with the flag, 0 or 1, in A, and X 0.  Longer to run than a copy for
+ * each, and shorter.
+ *
+ * E_FILTER  as above, or no scratch word is free in the whole program
+ */
+int bpf_move_append_shared(struct bpf_asm *a, const struct bpf_insn_raw *insns, size_t n,
+    const struct bpf_move *move) MUST_CHECK;
+
 #endif /* COMMON_BPF_MOVE_H */

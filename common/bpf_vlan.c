@@ -10,6 +10,12 @@
 
 enum { ETHER_TYPE_AT = 12, TAG_END = 16 };
 
+static const struct bpf_source tag_sources[TAG_END - ETHER_TYPE_AT] = {
+	BYTE(SKF_AD_VLAN_TPID, 8), BYTE(SKF_AD_VLAN_TPID, 0),
+	BYTE(SKF_AD_VLAN_TAG, 8), BYTE(SKF_AD_VLAN_TAG, 0),
+};
+static const struct bpf_move tag_move = { ETHER_TYPE_AT, TAG_END, tag_sources };
+
 /* Append the program as it came. */
 static void
 append_copy(struct bpf_asm *a, const struct bpf_prog *prog)
@@ -22,62 +28,99 @@ append_copy(struct bpf_asm *a, const struct bpf_prog *prog)
 	}
 }
 
-int
-bpf_link_vlan(struct bpf_prog *prog)
+/*
+ * The kernel knows the tag by a flag of its own: a priority tag's value may
+ * be 0.  Without a tag the test leaves A at 0, as a program begins.
+ */
+static void
+emit_test(struct bpf_asm *a, uint16_t tagged)
 {
-	static const struct bpf_source sources[TAG_END - ETHER_TYPE_AT] = {
-		BYTE(SKF_AD_VLAN_TPID, 8), BYTE(SKF_AD_VLAN_TPID, 0),
-		BYTE(SKF_AD_VLAN_TAG, 8), BYTE(SKF_AD_VLAN_TAG, 0),
-	};
-	static const struct bpf_move move = { ETHER_TYPE_AT, TAG_END, sources };
-	struct bpf_asm a;
-	uint8_t live[BPF_PROG_MAX];
-	uint16_t tagged;
-	bool is_changed;
-	int code = bpf_link_offline(prog);
-
-	if (code != E_OK)
-		return code;
-	/*
-	 * The kernel knows the tag by a flag of its own: a priority tag's value
-	 * may be 0.  The test leaves A at 0 for the copy that runs without a tag.
-	 */
-	bpf_asm_init(&a);
-	tagged = bpf_asm_labels(&a, 1);
-	bpf_asm_insn(&a, BPF_LD | BPF_B | BPF_ABS, ANCILLARY(SKF_AD_VLAN_TAG_PRESENT));
-	bpf_asm_unless(&a, BPF_JMP | BPF_JEQ | BPF_K, 0, tagged);
-	append_copy(&a, prog);
-	bpf_asm_bind(&a, tagged);
-	bpf_flow_live(prog->insns, prog->n, live);
-	if ((live[0] & BPF_LIVE_A) != 0)
-		bpf_asm_insn(&a, BPF_LD | BPF_IMM, 0);
-	code = bpf_move_append(&a, prog->insns, prog->n, &move, &is_changed);
-	if (code != E_OK)
-		return code;
-	return is_changed ? bpf_asm_finish(&a, prog) : E_OK;
+	bpf_asm_insn(a, BPF_LD | BPF_B | BPF_ABS, ANCILLARY(SKF_AD_VLAN_TAG_PRESENT));
+	bpf_asm_unless(a, BPF_JMP | BPF_JEQ | BPF_K, 0, tagged);
 }
 
-int
-bpf_link_cooked(struct bpf_prog *prog)
+static void
+emit_empty_a(struct bpf_asm *a, const struct bpf_prog *prog)
 {
-	enum { SLL2_LEN = 20 };
-	/* Addresses and their length, from 11 on, the kernel does not tell. */
-	static const struct bpf_source sources[SLL2_LEN] = {
-		BYTE(SKF_AD_PROTOCOL, 8), BYTE(SKF_AD_PROTOCOL, 0),
-		{ .kind = BPF_SOURCE_ZERO }, { .kind = BPF_SOURCE_ZERO },
-		BYTE(SKF_AD_IFINDEX, 24), BYTE(SKF_AD_IFINDEX, 16),
-		BYTE(SKF_AD_IFINDEX, 8), BYTE(SKF_AD_IFINDEX, 0),
-		BYTE(SKF_AD_HATYPE, 8), BYTE(SKF_AD_HATYPE, 0),
-		BYTE(SKF_AD_PKTTYPE, 0),
-	};
-	static const struct bpf_move move = { 0, SLL2_LEN, sources };
+	uint16_t live[BPF_PROG_MAX];
+
+	bpf_flow_live(prog->insns, prog->n, live);
+	if ((live[0] & BPF_LIVE_A) != 0)
+		bpf_asm_insn(a, BPF_LD | BPF_IMM, 0);
+}
+
+/* A copy for packets with a stripped tag, one for the others. */
+static int
+link_two(struct bpf_prog *prog, uint32_t *ret_tagged_at)
+{
 	struct bpf_asm a;
+	uint32_t tagged_at;
+	uint16_t tagged;
 	bool is_changed;
 	int code;
 
 	bpf_asm_init(&a);
-	code = bpf_move_append(&a, prog->insns, prog->n, &move, &is_changed);
+	tagged = bpf_asm_labels(&a, 1);
+	emit_test(&a, tagged);
+	append_copy(&a, prog);
+	bpf_asm_bind(&a, tagged);
+	emit_empty_a(&a, prog);
+	code = bpf_move_append(&a, prog->insns, prog->n, &tag_move, &is_changed);
 	if (code != E_OK)
 		return code;
+	*ret_tagged_at = 0;
+	if (!is_changed)
+		return E_OK;
+	tagged_at = tagged;
+	code = bpf_asm_finish_places(&a, prog, &tagged_at, 1);
+	if (code == E_OK)
+		*ret_tagged_at = tagged_at;
+	return code;
+}
+
+int
+bpf_link_vlan_short(struct bpf_prog *prog)
+{
+	struct bpf_prog exact = *prog;
+	struct bpf_asm a;
+	int code = bpf_link_offline(&exact);
+
+	if (code != E_OK)
+		return code;
+	bpf_asm_init(&a);
+	bpf_asm_insn(&a, BPF_LD | BPF_B | BPF_ABS, ANCILLARY(SKF_AD_VLAN_TAG_PRESENT));
+	code = bpf_move_append_shared(&a, exact.insns, exact.n, &tag_move);
+	return code == E_OK ? bpf_asm_finish(&a, prog) : code;
+}
+
+int
+bpf_link_vlan(struct bpf_prog *prog, uint32_t *ret_tagged_at)
+{
+	struct bpf_prog exact = *prog;
+	uint32_t tagged_at = 0;
+	int code = bpf_link_offline(&exact);
+
+	if (code == E_OK)
+		code = link_two(&exact, &tagged_at);
+	if (code != E_OK)
+		return code;
+	*prog = exact;
+	if (ret_tagged_at != NULL)
+		*ret_tagged_at = tagged_at;
+	return E_OK;
+}
+
+int
+bpf_link_untagged(struct bpf_prog *prog, uint32_t tagged_answer)
+{
+	struct bpf_asm a;
+	uint16_t tagged;
+
+	bpf_asm_init(&a);
+	tagged = bpf_asm_labels(&a, 1);
+	emit_test(&a, tagged);
+	append_copy(&a, prog);
+	bpf_asm_bind(&a, tagged);
+	bpf_asm_insn(&a, BPF_RET | BPF_K, tagged_answer);
 	return bpf_asm_finish(&a, prog);
 }

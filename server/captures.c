@@ -102,6 +102,8 @@ captures_link(const struct net *net, struct captures_socket *s,
     struct bpf_prog *ret_prog, struct err *err)
 {
 	struct prologue_config cfg = s->prologue;
+	struct prologue linked;
+	int code;
 
 	cfg.own = &net->own;
 	s->own_generation = net->own_generation;
@@ -110,7 +112,10 @@ captures_link(const struct net *net, struct captures_socket *s,
 		cfg.filter = s->program->insns;
 		cfg.n_filter = s->program->n;
 	}
-	return prologue_build(&cfg, ret_prog, err);
+	code = prologue_build(&cfg, &linked, err);
+	if (code == E_OK)
+		*ret_prog = linked.prog;
+	return code;
 }
 
 static void

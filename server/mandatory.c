@@ -170,7 +170,7 @@ fit_to_ethernet(struct bpf_prog *prog, const char *text)
 
 	as_it_came.n = prog->n;
 	memcpy(as_it_came.insns, prog->insns, prog->n * sizeof(prog->insns[0]));
-	ret = bpf_link_vlan(prog);
+	ret = bpf_link_vlan(prog, NULL);
 	if (ret == E_OK && !mentions_tags(text))
 		ret = bpf_link_append(prog, as_it_came.insns, as_it_came.n);
 	return ret;
@@ -184,7 +184,7 @@ mandatory_fit(struct priv_mandatory_part *part, const char *text, struct err *er
 	if (part->link_type == LINK_ETHERNET)
 		ret = fit_to_ethernet(&part->prog, text);
 	else if (link_type_made_header(part->link_type) > 0)
-		ret = bpf_link_cooked(&part->prog);
+		ret = bpf_link_cooked(&part->prog, part->link_type);
 	if (ret == E_TOOBIG)
 		return err_set(err, ret, "longer than %d instructions", BPF_PROG_MAX);
 	if (ret != E_OK)

@@ -2,130 +2,274 @@
 
 #include <linux/filter.h>
 #include <linux/if_packet.h>
+#include <string.h>
 
 #include "common/bpf_headers.h"
 #include "common/bpf_link.h"
 #include "common/bpf_sample.h"
+#include "proto/limits.h"
 #include "server/prologue_own.h"
 
-enum { LINK_ETHERNET = 1, LINK_COOKED = 276 };
+enum { LINK_ETHERNET = 1, LINK_SLL2 = 276 };
+
+_Static_assert((int)PROLOGUE_PARTS_MAX == (int)BPF_MARKS_MAX, "a mark is a part");
+
+/* A program that grows part by part. */
+struct joined {
+	struct bpf_prog	 prog;
+	struct bpf_marks marks;
+};
+
+static int
+append(struct joined *j, const struct bpf_prog *part, enum plan_part kind)
+{
+	const struct bpf_marks marks = { .n = 1, .at = { { 0, (int)kind } } };
+
+	return bpf_link_append_marked(&j->prog, &j->marks, part, &marks);
+}
+
+/* Cooked sockets show the same bytes, whatever header a file has in front. */
+static uint32_t
+layers_of(const struct prologue_config *cfg)
+{
+	return cfg->is_cooked ? LINK_SLL2 : cfg->link_type;
+}
 
 /* Reject packets of type PACKET_OUTGOING, or all others. */
 static int
-append_direction(struct bpf_prog *prog, enum prologue_direction direction)
+append_direction(struct joined *j, enum prologue_direction direction, enum plan_part kind)
 {
 	bool is_out = direction == PROLOGUE_OUT;
-	const struct bpf_insn_raw part[] = {
+	const struct bpf_prog part = { .n = 4, .insns = {
 		{ .code = BPF_LD | BPF_W | BPF_ABS, .k = (uint32_t)SKF_AD_OFF + SKF_AD_PKTTYPE },
 		{ .code = BPF_JMP | BPF_JEQ | BPF_K, .jt = !is_out, .jf = is_out,
 		  .k = PACKET_OUTGOING },
 		{ .code = BPF_RET | BPF_K, .k = UINT32_MAX },
 		{ .code = BPF_RET | BPF_K, .k = 0 },
-	};
+	} };
 
 	if (direction == PROLOGUE_INOUT)
 		return E_OK;
-	return bpf_link_append(prog, part, ARRAY_LEN(part));
+	return append(j, &part, kind);
 }
 
-/* The client's program, in the form that this socket's packets need. */
+/* --- the client's part --- */
+
+/* Are tagged packets judged by another program than the others? */
+static bool
+has_tagged_part(const struct prologue_config *cfg)
+{
+	return cfg->link_type == LINK_ETHERNET && !cfg->is_cooked && cfg->exact_vlan &&
+	    cfg->n_filter > 0;
+}
+
+static void
+set_filter(const struct prologue_config *cfg, struct bpf_prog *ret_prog)
+{
+	ret_prog->n = (uint32_t)cfg->n_filter;
+	memcpy(ret_prog->insns, cfg->filter, cfg->n_filter * sizeof(cfg->filter[0]));
+}
+
+/* The client's program with all its packets in the kernel. */
 static int
-make_filter(const struct prologue_config *cfg, struct bpf_prog *ret_filter, struct err *err)
+fit_to_kernel(const struct prologue_config *cfg, struct bpf_prog *prog, uint32_t *ret_tagged_at)
 {
 	int code;
 
-	if (cfg->n_filter == 0) {
-		bpf_link_return(ret_filter, UINT32_MAX);
-		return E_OK;
-	}
-	code = bpf_prog_check(cfg->filter, cfg->n_filter, err);
-	if (code != E_OK)
-		return code;
-	ret_filter->n = 0;
-	code = bpf_link_append(ret_filter, cfg->filter, cfg->n_filter);
-	if (code == E_OK && cfg->link_type == LINK_COOKED) {
-		code = bpf_link_cooked(ret_filter);
-		if (code == E_FILTER)
-			return err_set(err, code, "filter: reads a part of the link-layer header "
-			    "that a cooked interface does not have");
-	} else if (code == E_OK && cfg->exact_vlan) {
-		code = cfg->link_type == LINK_ETHERNET ? bpf_link_vlan(ret_filter) :
-		    bpf_link_offline(ret_filter);
-		if (code == E_FILTER)
-			return err_set(err, code, "filter: cannot be made exact: no free "
-			    "scratch memory");
-	}
-	if (code != E_OK)
-		return err_set(err, code, "filter: %zu instructions: translated for this "
-		    "interface more than %d", cfg->n_filter, BPF_PROG_MAX);
-	return E_OK;
+	if (has_tagged_part(cfg))
+		return bpf_link_vlan(prog, ret_tagged_at);
+	code = cfg->exact_vlan ? bpf_link_offline(prog) : E_OK;
+	if (code == E_OK && cfg->is_cooked)
+		code = bpf_link_cooked(prog, cfg->link_type);
+	return code;
 }
 
-/* What of the packets that match, and of each of them, is kept. */
+/* Without the tagged ones, for which its answer is the whole packet. */
 static int
-append_reduction(const struct prologue_config *cfg, struct bpf_prog *prog)
+fit_to_untagged(struct bpf_prog *prog)
+{
+	int code = bpf_link_offline(prog);
+
+	return code == E_OK ? bpf_link_untagged(prog, UINT32_MAX) : code;
+}
+
+static int
+append_filter(struct joined *j, const struct prologue_config *cfg, enum filter_place place)
+{
+	struct bpf_marks marks = { .n = 1, .at = { { 0, PLAN_FILTER } } };
+	struct bpf_prog filter;
+	uint32_t tagged_at = 0;
+	int code;
+
+	if (place == FILTER_CLIENT || cfg->n_filter == 0)
+		return E_OK;
+	set_filter(cfg, &filter);
+	code = place == FILTER_AGENT ? fit_to_untagged(&filter) :
+	    fit_to_kernel(cfg, &filter, &tagged_at);
+	if (code != E_OK)
+		return code;
+	if (tagged_at != 0)
+		marks.at[marks.n++] = (struct bpf_mark){ tagged_at, PLAN_FILTER_TAGGED };
+	return bpf_link_append_marked(&j->prog, &j->marks, &filter, &marks);
+}
+
+static void
+set_check(const struct prologue_config *cfg, enum filter_place place, struct prologue *p)
+{
+	p->check.prog.n = p->check.cut.n = 0;
+	p->check.on_file_bytes = p->check.is_offline = false;
+	if (place == FILTER_CLIENT)
+		return;
+	/* Where the file's bytes are the kernel's it makes no difference. */
+	p->check.on_file_bytes = cfg->exact_vlan || cfg->is_cooked;
+	p->check.is_offline = cfg->exact_vlan;
+	if (cfg->n_filter > 0)
+		set_filter(cfg, &p->check.prog);
+}
+
+/* --- all parts --- */
+
+static int
+append_samples(struct joined *j, const struct prologue_config *cfg)
 {
 	struct bpf_prog part;
 	int code = E_OK;
 
 	if (cfg->sample > 1) {
 		bpf_sample_packets(cfg->sample, &part);
-		code = bpf_link_append(prog, part.insns, part.n);
+		code = append(j, &part, PLAN_SAMPLE);
 	}
 	if (code == E_OK && cfg->sample_flows > 1) {
-		code = bpf_sample_flows(cfg->link_type, cfg->sample_flows, &part);
+		code = bpf_sample_flows(layers_of(cfg), cfg->sample_flows, &part);
 		if (code == E_OK)
-			code = bpf_link_append(prog, part.insns, part.n);
+			code = append(j, &part, PLAN_SAMPLE_FLOWS);
 	}
-	if (code == E_OK && cfg->headers_only) {
-		code = bpf_headers_program(cfg->link_type, cfg->snaplen, &part);
-		if (code == E_OK)
-			code = bpf_link_append(prog, part.insns, part.n);
-	}
+	return code;
+}
+
+/* How much of each packet is kept; headers is empty for the snaplen. */
+static int
+append_keep(struct joined *j, const struct prologue_config *cfg, enum filter_place place,
+    const struct bpf_prog *headers)
+{
+	struct bpf_prog keep;
+	bool is_headers = headers->n > 0 && place != FILTER_CLIENT;
+	int code = E_OK;
+
+	if (place == FILTER_KERNEL && !is_headers && j->prog.n > 0)
+		return bpf_link_cap_marked(&j->prog, &j->marks, cfg->snaplen);
+	if (is_headers)
+		keep = *headers;
+	else
+		bpf_link_return(&keep, place == FILTER_CLIENT ? UINT32_MAX : cfg->snaplen);
+	if (place == FILTER_AGENT)
+		code = bpf_link_untagged(&keep, UINT32_MAX);
+	if (code == E_OK)
+		code = append(j, &keep, is_headers ? PLAN_HEADERS : PLAN_CAP);
 	return code;
 }
 
 static int
-append_all(const struct prologue_config *cfg, const struct bpf_prog *filter,
-    struct bpf_prog *ret_prog)
+append_all(struct joined *j, const struct prologue_config *cfg, enum filter_place place,
+    const struct bpf_prog *headers)
 {
+	struct bpf_prog own = { .n = 0 };
 	int code = E_OK;
 
-	ret_prog->n = 0;
+	j->prog.n = j->marks.n = 0;
 	if (cfg->own != NULL)
-		code = prologue_own_append(ret_prog, cfg->link_type, cfg->mark, cfg->own);
+		code = prologue_own_append(&own, layers_of(cfg), cfg->mark, cfg->own);
+	if (code == E_OK && own.n > 0)
+		code = append(j, &own, PLAN_OWN_TRAFFIC);
 	/* A loopback interface shows each packet on its way out and again coming in. */
 	if (code == E_OK && cfg->is_loopback)
-		code = append_direction(ret_prog, PROLOGUE_IN);
+		code = append_direction(j, PROLOGUE_IN, PLAN_LOOPBACK);
 	if (code == E_OK)
-		code = append_direction(ret_prog, cfg->direction);
+		code = append_direction(j, cfg->direction, PLAN_DIRECTION);
 	if (code == E_OK)
-		code = bpf_link_append(ret_prog, filter->insns, filter->n);
+		code = append_filter(j, cfg, place);
 	if (code == E_OK)
-		code = append_reduction(cfg, ret_prog);
+		code = append_samples(j, cfg);
 	if (code == E_OK)
-		code = bpf_link_cap(ret_prog, cfg->snaplen);
+		code = append_keep(j, cfg, place, headers);
 	return code;
 }
 
-int
-prologue_build(const struct prologue_config *cfg, struct bpf_prog *ret_prog, struct err *err)
-{
-	struct bpf_prog filter, prog;
-	int code;
+/* --- places --- */
 
-	code = make_filter(cfg, &filter, err);
+/* Why the last place that was allowed does not do. */
+static int
+refuse(const struct prologue_config *cfg, int code, struct err *err)
+{
+	if (code == E_FILTER && cfg->is_cooked)
+		return err_set(err, code, "filter: reads a part of the link-layer header that a "
+		    "cooked interface does not have, or has no free scratch memory");
+	if (code == E_FILTER)
+		return err_set(err, code, "filter: cannot be made exact: no free scratch memory");
+	return err_set(err, code, "filter: %zu instructions: as this interface needs them, joined "
+	    "with the exclusion of the agent's own traffic (%u endpoints), more than %d",
+	    cfg->n_filter, cfg->own != NULL ? cfg->own->n : 0, BPF_PROG_MAX);
+}
+
+static int
+check_config(const struct prologue_config *cfg, struct bpf_prog *ret_headers, struct err *err)
+{
+	struct bpf_prog flows;
+	int code = E_OK;
+
+	if (cfg->n_filter > 0)
+		code = bpf_prog_check(cfg->filter, cfg->n_filter, err);
 	if (code != E_OK)
 		return code;
-	code = append_all(cfg, &filter, &prog);
-	if (code == E_FILTER)
+	ret_headers->n = 0;
+	if (cfg->headers_only)
+		code = bpf_headers_program(layers_of(cfg), cfg->snaplen, ret_headers);
+	if (code == E_OK && cfg->sample_flows > 1)
+		code = bpf_sample_flows(layers_of(cfg), cfg->sample_flows, &flows);
+	if (code != E_OK)
 		return err_set(err, code, "%s: not possible here: what is behind the link-layer "
 		    "header is not known for link type %u",
 		    cfg->sample_flows > 1 ? "sampling of flows" : "headers only", cfg->link_type);
-	if (code != E_OK)
-		return err_set(err, code, "filter: %u instructions: joined with the exclusion of "
-		    "the agent's own traffic (%u endpoints) more than %d", filter.n,
-		    cfg->own != NULL ? cfg->own->n : 0, BPF_PROG_MAX);
-	*ret_prog = prog;
 	return E_OK;
+}
+
+static void
+fill(const struct prologue_config *cfg, enum filter_place place, const struct joined *j,
+    const struct bpf_prog *headers, struct prologue *ret)
+{
+	ret->prog = j->prog;
+	ret->place = place;
+	ret->open_snaplen = place == FILTER_KERNEL ? cfg->snaplen : PROTO_MAX_SNAPLEN;
+	ret->ring_snaplen = place == FILTER_CLIENT ? PROTO_MAX_SNAPLEN : cfg->snaplen;
+	set_check(cfg, place, ret);
+	if (place != FILTER_CLIENT)
+		ret->check.cut = *headers;
+	ret->n_parts = j->marks.n;
+	for (uint32_t i = 0; i < j->marks.n; i++)
+		ret->parts[i] = (struct prologue_part){ j->marks.at[i].first,
+		    (enum plan_part)j->marks.at[i].kind };
+}
+
+int
+prologue_build(const struct prologue_config *cfg, struct prologue *ret, struct err *err)
+{
+	struct bpf_prog headers;
+	struct joined j;
+	int code = check_config(cfg, &headers, err);
+
+	if (code != E_OK)
+		return code;
+	code = E_TOOBIG;
+	for (int at = (int)cfg->from; at <= (int)cfg->to; at++) {
+		enum filter_place place = (enum filter_place)at;
+
+		if (place == FILTER_AGENT && !has_tagged_part(cfg))
+			continue;
+		code = append_all(&j, cfg, place, &headers);
+		if (code == E_OK) {
+			fill(cfg, place, &j, &headers, ret);
+			return E_OK;
+		}
+	}
+	return refuse(cfg, code, err);
 }

@@ -22,7 +22,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)bpf_prog_run(prog.insns, n, data, (uint32_t)size, (uint32_t)size,
 	    &aux);
 	/* Linking keeps a program valid, or refuses. */
-	if (bpf_link_vlan(&prog) == E_OK && bpf_link_cap(&prog, 96) == E_OK) {
+	if (bpf_link_vlan(&prog, NULL) == E_OK && bpf_link_cap(&prog, 96) == E_OK) {
 		if (bpf_prog_check(prog.insns, prog.n, NULL) != E_OK)
 			__builtin_trap();
 		if (bpf_prog_run(prog.insns, prog.n, data, (uint32_t)size,

@@ -200,4 +200,46 @@ lab_random(uint64_t *state)
 	return (uint32_t)(*state >> 16);
 }
 
+/* --- programs --- */
+
+/* Loads of all kinds around the header's end, arithmetic, some jumps. */
+static inline void
+lab_random_program(uint64_t *seed, uint32_t around, struct bpf_prog *ret_prog)
+{
+	static const uint16_t codes[] = {
+		BPF_LD | BPF_W | BPF_ABS, BPF_LD | BPF_H | BPF_ABS, BPF_LD | BPF_B | BPF_ABS,
+		BPF_LD | BPF_W | BPF_IND, BPF_LD | BPF_H | BPF_IND, BPF_LD | BPF_B | BPF_IND,
+		BPF_LDX | BPF_B | BPF_MSH, BPF_LD | BPF_LEN, BPF_LDX | BPF_LEN, BPF_LDX | BPF_IMM,
+		BPF_ST, BPF_STX, BPF_ALU | BPF_ADD | BPF_X, BPF_ALU | BPF_SUB | BPF_K,
+		BPF_ALU | BPF_AND | BPF_K, BPF_ALU | BPF_XOR | BPF_X, BPF_ALU | BPF_MUL | BPF_X,
+		BPF_ALU | BPF_RSH | BPF_X, BPF_ALU | BPF_LSH | BPF_X,
+		BPF_ALU | BPF_RSH | BPF_K, BPF_ALU | BPF_MOD | BPF_K, BPF_MISC | BPF_TAX,
+		BPF_MISC | BPF_TXA, BPF_LD | BPF_MEM, BPF_LDX | BPF_MEM,
+		BPF_JMP | BPF_JGT | BPF_K, BPF_JMP | BPF_JSET | BPF_X, BPF_JMP | BPF_JA,
+	};
+	uint32_t n = 6 + lab_random(seed) % 20;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct bpf_insn_raw *insn = &ret_prog->insns[i];
+		uint32_t left = n - i;
+
+		*insn = (struct bpf_insn_raw){ .code = codes[lab_random(seed) % ARRAY_LEN(codes)],
+		    .k = lab_random(seed) % around };
+		if (BPF_CLASS(insn->code) == BPF_ST || BPF_CLASS(insn->code) == BPF_STX ||
+		    BPF_MODE(insn->code) == BPF_MEM)
+			insn->k %= 4;
+		else if (BPF_CLASS(insn->code) == BPF_ALU)
+			insn->k = 1 + insn->k % 31;
+		if (BPF_CLASS(insn->code) == BPF_JMP)
+			insn->k %= insn->code == (BPF_JMP | BPF_JA) ? left : 64;
+		insn->jt = (uint8_t)(lab_random(seed) % left);
+		insn->jf = (uint8_t)(lab_random(seed) % left);
+		/* Offsets that wrap, or that are negative. */
+		if (BPF_MODE(insn->code) == BPF_IND && lab_random(seed) % 8 == 0)
+			insn->k = 0 - insn->k;
+	}
+	ret_prog->insns[n] = (struct bpf_insn_raw){ .code = BPF_RET | BPF_A };
+	ret_prog->n = n + 1;
+}
+
 #endif /* TESTS_UNIT_BPF_LAB_H */

@@ -92,7 +92,7 @@ a_rewritten_program_answers_as_if_the_tag_were_in_place(void **state)
 
 		lab_compile(LAB_ETHERNET, ethernet_expressions[e], &prog);
 		rewritten = prog;
-		assert_int_equal(bpf_link_vlan(&rewritten), E_OK);
+		assert_int_equal(bpf_link_vlan(&rewritten, NULL), E_OK);
 		assert_int_equal(bpf_prog_check(rewritten.insns, rewritten.n, NULL), E_OK);
 		assert_rewritten_answers_as_over_a_file(ethernet_expressions[e], &prog,
 		    &rewritten);
@@ -131,7 +131,7 @@ a_program_that_reads_addresses_only_stays_as_it_is(void **state)
 	(void)state;
 	lab_compile(LAB_ETHERNET, "ether host 02:00:00:00:00:01", &prog);
 	rewritten = prog;
-	assert_int_equal(bpf_link_vlan(&rewritten), E_OK);
+	assert_int_equal(bpf_link_vlan(&rewritten, NULL), E_OK);
 	assert_int_equal(rewritten.n, prog.n);
 	assert_memory_equal(rewritten.insns, prog.insns, prog.n * sizeof(prog.insns[0]));
 }
@@ -166,12 +166,12 @@ a_rewrite_without_a_free_scratch_word_is_refused(void **state)
 	struct bpf_prog prog = crowd(body, ARRAY_LEN(body), 0), before = prog;
 
 	(void)state;
-	assert_int_equal(bpf_link_vlan(&prog), E_FILTER);
+	assert_int_equal(bpf_link_vlan(&prog, NULL), E_FILTER);
 	assert_memory_equal(&prog, &before, sizeof(prog));
 
 	/* With one word that nobody reads any more it is exact. */
 	before = prog = crowd(body, ARRAY_LEN(body), 1);
-	assert_int_equal(bpf_link_vlan(&prog), E_OK);
+	assert_int_equal(bpf_link_vlan(&prog, NULL), E_OK);
 	assert_int_equal(bpf_prog_check(prog.insns, prog.n, NULL), E_OK);
 	assert_rewritten_answers_as_over_a_file("word at 10", &before, &prog);
 }
@@ -255,46 +255,6 @@ a_long_shift_without_a_free_scratch_word_is_refused(void **state)
 
 /* --- random programs --- */
 
-/* Loads of all kinds around the header's end, arithmetic, some jumps. */
-static void
-make_random_program(uint64_t *seed, uint32_t around, struct bpf_prog *ret_prog)
-{
-	static const uint16_t codes[] = {
-		BPF_LD | BPF_W | BPF_ABS, BPF_LD | BPF_H | BPF_ABS, BPF_LD | BPF_B | BPF_ABS,
-		BPF_LD | BPF_W | BPF_IND, BPF_LD | BPF_H | BPF_IND, BPF_LD | BPF_B | BPF_IND,
-		BPF_LDX | BPF_B | BPF_MSH, BPF_LD | BPF_LEN, BPF_LDX | BPF_LEN, BPF_LDX | BPF_IMM,
-		BPF_ST, BPF_STX, BPF_ALU | BPF_ADD | BPF_X, BPF_ALU | BPF_SUB | BPF_K,
-		BPF_ALU | BPF_AND | BPF_K, BPF_ALU | BPF_XOR | BPF_X, BPF_ALU | BPF_MUL | BPF_X,
-		BPF_ALU | BPF_RSH | BPF_X, BPF_ALU | BPF_LSH | BPF_X,
-		BPF_ALU | BPF_RSH | BPF_K, BPF_ALU | BPF_MOD | BPF_K, BPF_MISC | BPF_TAX,
-		BPF_MISC | BPF_TXA, BPF_LD | BPF_MEM, BPF_LDX | BPF_MEM,
-		BPF_JMP | BPF_JGT | BPF_K, BPF_JMP | BPF_JSET | BPF_X, BPF_JMP | BPF_JA,
-	};
-	uint32_t n = 6 + lab_random(seed) % 20;
-
-	for (uint32_t i = 0; i < n; i++) {
-		struct bpf_insn_raw *insn = &ret_prog->insns[i];
-		uint32_t left = n - i;
-
-		*insn = (struct bpf_insn_raw){ .code = codes[lab_random(seed) % ARRAY_LEN(codes)],
-		    .k = lab_random(seed) % around };
-		if (BPF_CLASS(insn->code) == BPF_ST || BPF_CLASS(insn->code) == BPF_STX ||
-		    BPF_MODE(insn->code) == BPF_MEM)
-			insn->k %= 4;
-		else if (BPF_CLASS(insn->code) == BPF_ALU)
-			insn->k = 1 + insn->k % 31;
-		if (BPF_CLASS(insn->code) == BPF_JMP)
-			insn->k %= insn->code == (BPF_JMP | BPF_JA) ? left : 64;
-		insn->jt = (uint8_t)(lab_random(seed) % left);
-		insn->jf = (uint8_t)(lab_random(seed) % left);
-		/* Offsets that wrap, or that are negative. */
-		if (BPF_MODE(insn->code) == BPF_IND && lab_random(seed) % 8 == 0)
-			insn->k = 0 - insn->k;
-	}
-	ret_prog->insns[n] = (struct bpf_insn_raw)STMT(BPF_RET | BPF_A, 0);
-	ret_prog->n = n + 1;
-}
-
 static void
 random_programs_are_rewritten_exactly(void **state)
 {
@@ -307,11 +267,11 @@ random_programs_are_rewritten_exactly(void **state)
 		struct lab_frame file, kernel;
 		struct bpf_aux aux;
 
-		make_random_program(&seed, 28, &prog);
+		lab_random_program(&seed, 28, &prog);
 		if (bpf_prog_check(prog.insns, prog.n, NULL) != E_OK)
 			continue;
 		rewritten = prog;
-		assert_int_equal(bpf_link_vlan(&rewritten), E_OK);
+		assert_int_equal(bpf_link_vlan(&rewritten, NULL), E_OK);
 		assert_int_equal(bpf_prog_check(rewritten.insns, rewritten.n, NULL), E_OK);
 		n_tried++;
 		for (size_t i = 0; i < LAB_N_ETHERNET; i++) {
@@ -371,7 +331,7 @@ a_cooked_program_answers_without_the_header(void **state)
 
 		lab_compile(LAB_COOKED, cooked_expressions[e], &prog);
 		rewritten = prog;
-		code = bpf_link_cooked(&rewritten);
+		code = bpf_link_cooked(&rewritten, 276);
 		/* The one that reads the address's last bytes. */
 		if (strcmp(cooked_expressions[e], "link[18:4] = 3") == 0) {
 			assert_int_equal(code, E_FILTER);
@@ -395,7 +355,7 @@ the_address_in_a_cooked_header_cannot_be_read(void **state)
 
 		lab_compile(LAB_COOKED, texts[e], &prog);
 		before = prog;
-		assert_int_equal(bpf_link_cooked(&prog), E_FILTER);
+		assert_int_equal(bpf_link_cooked(&prog, 276), E_FILTER);
 		assert_memory_equal(&prog, &before, sizeof(prog));
 	}
 }
@@ -415,7 +375,7 @@ joined_parts_answer_as_the_parts_do(void **state)
 		lab_compile(LAB_ETHERNET, texts[e / ARRAY_LEN(texts)], &first);
 		lab_compile(LAB_ETHERNET, texts[e % ARRAY_LEN(texts)], &second);
 		lab_compile(LAB_ETHERNET, "not icmp", &third);
-		assert_int_equal(bpf_link_vlan(&second), E_OK);
+		assert_int_equal(bpf_link_vlan(&second, NULL), E_OK);
 		assert_int_equal(bpf_link_cap(&third, 77), E_OK);
 		append_ok(&joined, &first);
 		append_ok(&joined, &second);
@@ -577,7 +537,7 @@ a_filter_of_many_ports_joins_and_answers(void **state)
 	lab_compile(LAB_ETHERNET, text, &part);
 	assert_true(part.n > 256);
 	append_ok(&prog, &part);
-	assert_int_equal(bpf_link_vlan(&part), E_OK);
+	assert_int_equal(bpf_link_vlan(&part, NULL), E_OK);
 	append_ok(&prog, &part);
 	append_ok(&prog, &part);
 	for (size_t i = 0; i < LAB_N_ETHERNET; i++) {
@@ -601,7 +561,7 @@ what_does_not_fit_is_refused_and_leaves_the_program(void **state)
 	before = prog;
 	assert_int_equal(bpf_link_append(&prog, part.insns, part.n), E_TOOBIG);
 	assert_memory_equal(&prog, &before, sizeof(prog));
-	assert_int_equal(bpf_link_vlan(&prog), E_TOOBIG);
+	assert_int_equal(bpf_link_vlan(&prog, NULL), E_TOOBIG);
 	assert_memory_equal(&prog, &before, sizeof(prog));
 
 	/* Just enough: the first part's return costs nothing. */
@@ -625,7 +585,7 @@ the_kernel_takes_linked_programs_and_agrees(void **state)
 
 		lab_compile(LAB_ETHERNET, ethernet_expressions[e], &part);
 		append_ok(&prog, &part);
-		assert_int_equal(bpf_link_vlan(&part), E_OK);
+		assert_int_equal(bpf_link_vlan(&part, NULL), E_OK);
 		append_ok(&prog, &part);
 		assert_int_equal(bpf_link_cap(&prog, 40), E_OK);
 		if (!lab_kernel_attach(&k, prog.insns, prog.n))

@@ -15,10 +15,12 @@ enum { MARK = 0x70636170, SNAPLEN = 200 };
 static void
 build(const struct prologue_config *cfg, struct bpf_prog *ret_prog)
 {
+	static struct prologue built;
 	struct err err;
 
-	if (prologue_build(cfg, ret_prog, &err) != E_OK)
+	if (prologue_build(cfg, &built, &err) != E_OK)
 		fail_msg("%s", err.what);
+	*ret_prog = built.prog;
 	assert_int_equal(bpf_prog_check(ret_prog->insns, ret_prog->n, NULL), E_OK);
 }
 
@@ -108,7 +110,7 @@ run_parts(const struct prologue_config *cfg, const struct lab_frame *f, const st
 		return 0;
 	memcpy(filter.insns, cfg->filter, cfg->n_filter * sizeof(cfg->filter[0]));
 	if (cfg->link_type == 276)
-		assert_int_equal(bpf_link_cooked(&filter), E_OK);
+		assert_int_equal(bpf_link_cooked(&filter, 276), E_OK);
 	if (lab_run(&filter, f, aux) == 0)
 		return 0;
 	bpf_sample_packets(cfg->sample, &part);
@@ -137,6 +139,7 @@ all_parts_together_answer_as_one_after_the_other(void **state)
 	for (unsigned round = 0; round < 30 * 32; round++) {
 		size_t l = round % ARRAY_LEN(links);
 		struct prologue_config cfg = { .link_type = links[l].link_type,
+		    .is_cooked = links[l].link_type == 276,
 		    .snaplen = 1 + lab_random(&seed) % 120, .mark = MARK, .own = &none,
 		    .direction = lab_random(&seed) % 3, .headers_only = lab_random(&seed) % 2,
 		    .sample = lab_random(&seed) % 3, .sample_flows = lab_random(&seed) % 3 };
@@ -168,20 +171,21 @@ all_parts_together_answer_as_one_after_the_other(void **state)
 static void
 headers_and_flows_are_refused_where_headers_are_not_known(void **state)
 {
-	static struct bpf_prog prog, before;
+	static struct bpf_prog prog;
+	static struct prologue built, before;
 	struct prologue_config cfg = { .link_type = 127, .snaplen = SNAPLEN, .headers_only = true };
 	struct err err;
 
 	(void)state;
-	memset(&prog, 0x5a, sizeof(prog));
-	before = prog;
-	assert_int_equal(prologue_build(&cfg, &prog, &err), E_FILTER);
+	memset(&built, 0x5a, sizeof(built));
+	before = built;
+	assert_int_equal(prologue_build(&cfg, &built, &err), E_FILTER);
 	assert_non_null(strstr(err.what, "headers only: "));
 	cfg.headers_only = false;
 	cfg.sample_flows = 2;
-	assert_int_equal(prologue_build(&cfg, &prog, &err), E_FILTER);
+	assert_int_equal(prologue_build(&cfg, &built, &err), E_FILTER);
 	assert_non_null(strstr(err.what, "sampling of flows: "));
-	assert_memory_equal(&prog, &before, sizeof(prog));
+	assert_memory_equal(&built, &before, sizeof(built));
 
 	/* Packets are packets on every link type. */
 	cfg.sample_flows = 1;
