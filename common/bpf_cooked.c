@@ -3,13 +3,14 @@
 #include "common/bpf_asm.h"
 #include "common/bpf_link.h"
 #include "common/bpf_move.h"
+#include "common/link_type.h"
 
 #define ANCILLARY(x)	((uint32_t)SKF_AD_OFF + (x))
 #define BYTE(x, bits)	{ BPF_SOURCE_ANCILLARY, ANCILLARY(x), bits }
 #define ZERO		{ .kind = BPF_SOURCE_ZERO }
 #define UNKNOWN		{ .kind = BPF_SOURCE_NONE }
 
-enum { LINK_SLL = 113, SLL_LEN = 16, SLL2_LEN = 20 };
+enum { SLL_LEN = 16, SLL2_LEN = 20 };
 
 /* The address and its length the kernel does not tell. */
 static const struct bpf_source sll_sources[SLL_LEN] = {
@@ -36,8 +37,8 @@ bpf_link_cooked(struct bpf_prog *prog, uint32_t link_type)
 	int code;
 
 	bpf_asm_init(&a);
-	code = bpf_move_append(&a, prog->insns, prog->n, link_type == LINK_SLL ? &sll : &sll2,
-	    &is_changed);
+	code = bpf_move_append(&a, prog->insns, prog->n,
+	    link_type_made_header(link_type) == SLL_LEN ? &sll : &sll2, &is_changed);
 	if (code != E_OK)
 		return code;
 	return bpf_asm_finish(&a, prog);

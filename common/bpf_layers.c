@@ -5,11 +5,9 @@
 #include <linux/if_packet.h>
 #include <netinet/in.h>
 
-enum {
-	LINK_ETHERNET = 1,
-	LINK_RAW = 101,
-	LINK_COOKED = 276,
+#include "common/link_type.h"
 
+enum {
 	TAG_LEN = 4,
 	IPV4_LEN = 20,
 	IPV6_LEN = 40,
@@ -30,7 +28,7 @@ enum {
 bool
 bpf_layers_has(uint32_t link_type)
 {
-	return link_type == LINK_ETHERNET || link_type == LINK_RAW || link_type == LINK_COOKED;
+	return link_type == LINK_ETHERNET || link_type == LINK_RAW_IP || link_type == LINK_SLL2;
 }
 
 /* X may lie beyond the end, where the subtraction would wrap. */
@@ -137,7 +135,7 @@ bpf_layers_network(struct bpf_asm *a, uint32_t link_type, const struct bpf_layer
 	bpf_asm_insn(a, BPF_LDX | BPF_IMM, 0);
 	if (link_type == LINK_ETHERNET)
 		emit_types(&n, ETH_HLEN, BPF_LAYERS_MAX_TAGS);
-	else if (link_type == LINK_COOKED)
+	else if (link_type == LINK_SLL2)
 		emit_cooked(&n);
 	else
 		emit_version(&n);

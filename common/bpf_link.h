@@ -91,8 +91,8 @@ int bpf_link_vlan_short(struct bpf_prog *prog) MUST_CHECK;
 int bpf_link_untagged(struct bpf_prog *prog, uint32_t tagged) MUST_CHECK;
 
 /*
- * Translate a program compiled for LINKTYPE_LINUX_SLL2 (276) or
- * LINKTYPE_LINUX_SLL (113) so that it runs on a SOCK_DGRAM packet socket,
+ * Translate a program compiled for a link type whose header is made
+ * (link_type_made_header()) so that it runs on a SOCK_DGRAM packet socket,
  * whose data begins at the network header.  The kernel's arithmetic remains:
  * bpf_link_offline() comes first where libpcap's is wanted.
  *

@@ -7,10 +7,9 @@
 #include "common/bpf_headers.h"
 #include "common/bpf_link.h"
 #include "common/bpf_sample.h"
+#include "common/link_type.h"
 #include "proto/limits.h"
 #include "server/prologue_own.h"
-
-enum { LINK_ETHERNET = 1, LINK_SLL2 = 276 };
 
 _Static_assert((int)PROLOGUE_PARTS_MAX == (int)BPF_MARKS_MAX, "a mark is a part");
 

@@ -46,7 +46,7 @@ struct prologue_config {
 	 * known by its mark only, and programs run as they came.
 	 */
 	uint32_t	 link_type;
-	bool		 is_cooked;	/* SOCK_DGRAM; link_type is then 276 or 113 */
+	bool		 is_cooked;	/* SOCK_DGRAM: link_type has a made header */
 	bool		 is_loopback;	/* drop the outgoing one of each pair */
 	bool		 exact_vlan;	/* the file's answer: tags, arithmetic */
 	enum filter_place from, to;	/* first place to try, last one allowed */

@@ -7,12 +7,9 @@
 #include "common/bpf_asm.h"
 #include "common/bpf_link.h"
 #include "common/bytes.h"
+#include "common/link_type.h"
 
 enum {
-	LINK_ETHERNET = 1,
-	LINK_RAW = 101,
-	LINK_COOKED = 276,
-
 	ETHERNET_LEN = 14,
 	TAG_LEN = 4,
 	IPV4_LEN = 20,
@@ -281,7 +278,7 @@ prologue_own_append(struct bpf_prog *prog, uint32_t link_type, uint32_t mark,
 	}
 	if (own->n > 0 && link_type == LINK_ETHERNET)
 		emit_ethernet(&p);
-	else if (own->n > 0 && (link_type == LINK_RAW || link_type == LINK_COOKED))
+	else if (own->n > 0 && (link_type == LINK_RAW_IP || link_type == LINK_SLL2))
 		emit_ip(&p);
 	bpf_asm_bind(&a, p.accept);
 	bpf_asm_insn(&a, BPF_RET | BPF_K, UINT32_MAX);

@@ -209,7 +209,7 @@ plan_socket(struct session *s, uint32_t i, const struct priv_interface *iface,
 	snprintf(sock->socket.name, sizeof(sock->socket.name), "%s", iface->name);
 	sock->prologue = (struct prologue_config){
 		.link_type = iface->link_type,
-		.is_cooked = iface->link_type == PRIV_LINK_COOKED,
+		.is_cooked = link_type_made_header(iface->link_type) > 0,
 		.is_loopback = (iface->flags & IFF_LOOPBACK) != 0,
 		.exact_vlan = filter->exact_vlan,
 		.direction = direction_of(start->direction),

@@ -273,7 +273,7 @@ an_invalid_program_has_no_place(void **state)
 static void
 where_headers_are_not_known_programs_run_as_they_came(void **state)
 {
-	static const uint32_t link_types[] = { 105, 127, 227, 253 };
+	static const uint32_t link_types[] = { 105, 119, 127, 227 };
 	static struct prologue p;
 	const struct lab_frame f = { .len = 4, .data = { 33, 64, 1, 2 } };
 	const struct bpf_insn_raw shift[] = {	/* 1 << the first byte */
