@@ -19,66 +19,12 @@
 #endif
 
 enum {
-	MIN_BLOCK = 128 << 10,	/* a system call or two per 128 KiB is nothing */
-	HEADROOM = 4096,	/* ring headers and link header before the snaplen */
-	MIN_PAUSE_MS = 250,	/* what a scheduler or a TLS write may hold a reader */
-	MIN_RETIRE_MS = 2,	/* each expiry costs, also when idle */
-	MAX_RETIRE_MS = 64,	/* the delay a person does not notice */
 	VLAN_RESERVE = 4,	/* lets a reader put the tag back in place */
 };
 
 _Static_assert(sizeof(struct bpf_insn_raw) == sizeof(struct sock_filter) &&
     offsetof(struct bpf_insn_raw, k) == offsetof(struct sock_filter, k),
     "bpf_insn_raw is not the kernel's instruction");
-
-static uint32_t
-retire_ms(uint32_t block_nr)
-{
-	uint32_t ms = (MIN_PAUSE_MS + block_nr - 1) / block_nr;
-
-	if (ms < MIN_RETIRE_MS)
-		return MIN_RETIRE_MS;
-	return ms > MAX_RETIRE_MS ? MAX_RETIRE_MS : ms;
-}
-
-int
-priv_open_geometry(uint64_t ring_bytes, uint32_t snaplen,
-    struct ring_geometry *ret_geometry)
-{
-	uint32_t block = MIN_BLOCK;
-
-	if (ring_bytes < PRIV_MIN_RING)
-		return E_LIMIT;
-	while (block < snaplen + HEADROOM)
-		block *= 2;
-	*ret_geometry = (struct ring_geometry){
-		.block_size = block,
-		.block_nr = (uint32_t)(ring_bytes / block),
-		.retire_ms = retire_ms((uint32_t)(ring_bytes / block)),
-	};
-	return E_OK;
-}
-
-bool
-priv_open_shrink(struct ring_geometry *geometry)
-{
-	uint32_t min_nr = PRIV_MIN_RING / geometry->block_size;
-	uint32_t less = geometry->block_nr / 20;
-
-	if (geometry->block_nr <= min_nr)
-		return false;
-	geometry->block_nr -= less > 0 ? less : 1;
-	if (geometry->block_nr < min_nr)
-		geometry->block_nr = min_nr;
-	geometry->retire_ms = retire_ms(geometry->block_nr);
-	return true;
-}
-
-uint64_t
-priv_open_ring_bytes(const struct ring_geometry *geometry)
-{
-	return (uint64_t)geometry->block_size * geometry->block_nr;
-}
 
 int
 priv_open_link(const struct bpf_prog *mandatory, const struct priv_program *child,
@@ -174,7 +120,7 @@ make_ring(int fd, struct ring_geometry *geometry, struct err *err)
 
 		if (setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)) == 0)
 			return E_OK;
-		if (errno != ENOMEM || !priv_open_shrink(geometry))
+		if (errno != ENOMEM || !ring_geometry_shrink(geometry))
 			return err_sys(err, "ring of %u blocks of %u bytes",
 			    geometry->block_nr, geometry->block_size);
 	}
@@ -270,7 +216,7 @@ priv_open_socket(const struct priv_open_wish *wish, struct priv_open_done *ret_d
 	if ((wish->interface->flags & IFF_UP) == 0)
 		return err_set(err, E_IFDOWN, "interface '%s': is down: set it up first",
 		    wish->interface->name);
-	ret = priv_open_geometry(wish->ring_bytes, wish->snaplen, &done.ring);
+	ret = ring_geometry_make(wish->ring_bytes, wish->snaplen, &done.ring);
 	if (ret != E_OK)
 		return err_set(err, ret, "interface '%s': ring: less than %d bytes",
 		    wish->interface->name, PRIV_MIN_RING);

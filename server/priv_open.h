@@ -15,27 +15,7 @@
 #include "common/bpf.h"
 #include "common/err.h"
 #include "server/priv_msg.h"
-
-struct ring_geometry {
-	uint32_t	 block_size;	/* power of two, holds the largest packet */
-	uint32_t	 block_nr;
-	uint32_t	 retire_ms;	/* a block with packets is handed over by then */
-};
-
-/*
- * Divide ring_bytes into blocks for packets of up to snaplen bytes: many
- * small blocks, and at least 250 ms until a reader that pauses loses
- * packets at a low rate.
- *
- * E_LIMIT  ring_bytes is less than PRIV_MIN_RING
- */
-int priv_open_geometry(uint64_t ring_bytes, uint32_t snaplen,
-    struct ring_geometry *ret_geometry) MUST_CHECK;
-
-/* Take 5 % off, at least a block; false at the minimum. */
-bool priv_open_shrink(struct ring_geometry *geometry);
-
-uint64_t priv_open_ring_bytes(const struct ring_geometry *geometry);
+#include "server/ring_geometry.h"
 
 /*
  * The program the kernel runs: mandatory (may be empty) decides first, then

@@ -186,7 +186,7 @@ open_checked(struct priv_serve *serve, const struct priv_interface *interface,
 	s->link_type = req->link_type;
 	s->snaplen = wish.snaplen;
 	s->fd = ret_done->fd;
-	s->ring_bytes = priv_open_ring_bytes(&ret_done->ring);
+	s->ring_bytes = ring_geometry_bytes(&ret_done->ring);
 	return E_OK;
 }
 

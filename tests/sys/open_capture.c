@@ -198,7 +198,7 @@ the_ring_can_be_mapped_and_hands_over_its_blocks(void **state)
 	struct priv_interface veth = find("veth0");
 	struct priv_open_done done = open_on(&veth, &everything, true, false);
 	struct pollfd pfd = { .fd = done.fd, .events = POLLIN };
-	size_t size = (size_t)priv_open_ring_bytes(&done.ring);
+	size_t size = (size_t)ring_geometry_bytes(&done.ring);
 	struct tpacket_block_desc *block;
 
 	(void)state;

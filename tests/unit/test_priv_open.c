@@ -19,7 +19,7 @@ geometry(uint64_t bytes, uint32_t snaplen)
 {
 	struct ring_geometry g;
 
-	assert_int_equal(priv_open_geometry(bytes, snaplen, &g), E_OK);
+	assert_int_equal(ring_geometry_make(bytes, snaplen, &g), E_OK);
 	return g;
 }
 
@@ -51,8 +51,8 @@ every_ring_keeps_its_promises(void **state)
 			assert_true(g.block_size >= 128 << 10);
 			assert_int_equal(g.block_size & (g.block_size - 1), 0);
 			assert_true(g.block_size >= snaplens[k] + 4096);
-			assert_true(priv_open_ring_bytes(&g) <= sizes[i]);
-			assert_true(priv_open_ring_bytes(&g) + g.block_size > sizes[i]);
+			assert_true(ring_geometry_bytes(&g) <= sizes[i]);
+			assert_true(ring_geometry_bytes(&g) + g.block_size > sizes[i]);
 			assert_in_range(g.retire_ms, 2, 64);
 			assert_true(g.block_nr * g.retire_ms >= 250);
 		}
@@ -65,7 +65,7 @@ a_ring_below_the_minimum_is_refused(void **state)
 	struct ring_geometry g = { .block_nr = 7 };
 
 	(void)state;
-	assert_int_equal(priv_open_geometry(PRIV_MIN_RING - 1, 1, &g), E_LIMIT);
+	assert_int_equal(ring_geometry_make(PRIV_MIN_RING - 1, 1, &g), E_LIMIT);
 	assert_int_equal(g.block_nr, 7);
 }
 
@@ -73,15 +73,15 @@ static void
 shrinking_ends_at_the_minimum_with_the_pause_kept(void **state)
 {
 	struct ring_geometry g = geometry(64 << 20, 262144);
-	uint64_t before = priv_open_ring_bytes(&g);
+	uint64_t before = ring_geometry_bytes(&g);
 	unsigned steps = 0;
 
 	(void)state;
-	while (priv_open_shrink(&g)) {
-		assert_true(priv_open_ring_bytes(&g) < before);
-		assert_true(priv_open_ring_bytes(&g) >= PRIV_MIN_RING);
+	while (ring_geometry_shrink(&g)) {
+		assert_true(ring_geometry_bytes(&g) < before);
+		assert_true(ring_geometry_bytes(&g) >= PRIV_MIN_RING);
 		assert_true(g.block_nr * g.retire_ms >= 250);
-		before = priv_open_ring_bytes(&g);
+		before = ring_geometry_bytes(&g);
 		steps++;
 	}
 	assert_int_equal(before, PRIV_MIN_RING);

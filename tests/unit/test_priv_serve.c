@@ -67,7 +67,7 @@ fake_open(const struct priv_open_wish *wish, struct priv_open_done *ret, struct 
 		return err_set(err, kernel.open_fails, "as the test wishes");
 	kernel.wish = *wish;
 	kernel.n_opened++;
-	assert_int_equal(priv_open_geometry(wish->ring_bytes, wish->snaplen, &ret->ring), E_OK);
+	assert_int_equal(ring_geometry_make(wish->ring_bytes, wish->snaplen, &ret->ring), E_OK);
 	ret->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	assert_int_not_equal(ret->fd, -1);
 	ret->is_promiscuous = wish->is_promiscuous;
