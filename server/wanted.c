@@ -1,14 +1,7 @@
 #include "server/wanted.h"
 
-#include <net/if.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "common/link_type.h"
-#include "server/captures.h"
-#include "server/net.h"
-#include "server/prologue.h"
 
 /* --- names --- */
 
@@ -21,6 +14,14 @@ netns_length(const char *name)
 	    (strncmp(name, "netns:", 6) != 0 && strncmp(name, "pid:", 4) != 0))
 		return 0;
 	return (size_t)(slash - name);
+}
+
+static const char *
+interface_part(const char *name)
+{
+	size_t len = netns_length(name);
+
+	return len == 0 ? name : name + len + 1;
 }
 
 /* A number as -D prints it, or 0. */
@@ -44,7 +45,7 @@ wanted_name(const struct msg_start *start, uint32_t request,
 	struct wanted_name out = { .kind = WANTED_NAME };
 
 	out.netns_len = netns_length(name);
-	out.iface = out.netns_len == 0 ? name : name + out.netns_len + 1;
+	out.iface = interface_part(name);
 	out.number = parse_index(out.iface);
 	if (strcmp(out.iface, "any") == 0)
 		out.kind = start->cooked ? WANTED_COOKED : WANTED_ANY;
@@ -161,10 +162,9 @@ wanted_request(const struct msg_start *start, const char *netns,
 bool
 wanted_is_pattern(const struct msg_interface_request *request)
 {
-	const char *name = request->name + netns_length(request->name);
+	const char *iface = interface_part(request->name);
 
-	return strcmp(name, "any") == 0 || strcmp(name, "/any") == 0 ||
-	    strpbrk(name, "*?[") != NULL;
+	return strcmp(iface, "any") == 0 || strpbrk(iface, "*?[") != NULL;
 }
 
 bool
