@@ -303,6 +303,41 @@ on_hello(const struct msg_hello *hello, void *arg)
 	free(requests);
 }
 
+/* The usual link types have programs; more are not made yet. */
+static void
+on_need_programs(const struct msg_need_programs *need, void *arg)
+{
+	struct collect *c = arg;
+	struct err err;
+
+	(void)need;
+	err_set(&err, E_FILTER, "%s: the filter fits no link type of these "
+	    "interfaces", sensor_name(c->sensor));
+	collect_fail(c, &err);
+	collect_finish(c);
+}
+
+/* Nothing asks for these so far. */
+static void
+on_filter_changed(const struct msg_filter_changed *changed, void *arg)
+{
+	(void)changed;
+	(void)arg;
+}
+
+static void
+on_interface_added(const struct msg_interface_added *added, void *arg)
+{
+	struct collect *c = arg;
+	struct err err;
+
+	(void)added;
+	err_set(&err, E_BADMSG, "%s: an interface that came later cannot be written",
+	    sensor_name(c->sensor));
+	collect_fail(c, &err);
+	collect_flush(c);
+}
+
 static int
 add_interface(struct collect *c, const struct msg_capture_interface *iface,
     struct err *err)
@@ -386,12 +421,12 @@ on_stats(const struct msg_stats *stats, void *arg)
 }
 
 static void
-on_note(const char *text, void *arg)
+on_event(const struct msg_event *event, void *arg)
 {
 	struct collect *c = arg;
 	char line[ADDRESS_HOST_LEN + PROTO_MAX_TEXT + 64];
 
-	snprintf(line, sizeof(line), "%s: %s", sensor_name(c->sensor), text);
+	snprintf(line, sizeof(line), "%s: %s", sensor_name(c->sensor), event->text);
 	collect_report(c, line);
 }
 
@@ -436,11 +471,14 @@ on_failed(const struct err *err, void *arg)
 
 const struct sensor_events collect_sensor_events = {
 	.hello = on_hello,
+	.need_programs = on_need_programs,
 	.started = on_started,
+	.filter_changed = on_filter_changed,
+	.interface_added = on_interface_added,
 	.batch = on_batch,
 	.gap = on_gap,
 	.stats = on_stats,
-	.note = on_note,
+	.event = on_event,
 	.ended = on_ended,
 	.failed = on_failed,
 };

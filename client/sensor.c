@@ -187,7 +187,20 @@ sensor_start(struct sensor *s, const struct msg_start *start)
 	struct msg msg = { .type = MSG_START };
 
 	msg.start = *start;
-	sensor_set_state(s, SENSOR_STARTING, ANSWER_S);
+	sensor_set_state(s, start->plan_only ? SENSOR_PLANNING : SENSOR_STARTING,
+	    ANSWER_S);
+	sensor_send_or_fail(s, &msg);
+}
+
+void
+sensor_update_filter(struct sensor *s, const struct msg_update_filter *update)
+{
+	struct msg msg = { .type = MSG_UPDATE_FILTER };
+
+	if (s->state != SENSOR_STREAMING)
+		return;
+	msg.update_filter = *update;
+	s->asked_change = update->number;
 	sensor_send_or_fail(s, &msg);
 }
 

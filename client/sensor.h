@@ -25,14 +25,29 @@ struct sensor_events {
 	/* The agent's hello: it accepted our certificate.  Ask now. */
 	void (*hello)(const struct msg_hello *hello, void *arg);
 	void (*list)(const struct msg_interface_list *list, void *arg);
+	/*
+	 * The filters lack programs: nothing was opened.  Start again, with
+	 * programs for these link types.
+	 */
+	void (*need_programs)(const struct msg_need_programs *need, void *arg);
+	/* The answer to a Start with plan_only.  The sensor is done. */
+	void (*plan)(const struct msg_plan *plan, void *arg);
 	void (*started)(const struct msg_started *started, void *arg);
 	/* A checked batch, next in sequence; valid during the call. */
 	void (*batch)(struct batch_reader *batch, void *arg);
 	/* Batches that will not come; takes their place in the sequence. */
 	void (*gap)(const struct msg_gap *gap, void *arg);
 	void (*stats)(const struct msg_stats *stats, void *arg);
-	/* A sentence for people; escape it before a terminal sees it. */
-	void (*note)(const char *text, void *arg);
+	/*
+	 * Something happened; stands in the stream before batch event->sequence,
+	 * which may be long after what came last.  Escape its text before a
+	 * terminal sees it.
+	 */
+	void (*event)(const struct msg_event *event, void *arg);
+	/* The answer to sensor_update_filter(); has its place as an event has. */
+	void (*filter_changed)(const struct msg_filter_changed *changed, void *arg);
+	/* One interface more, with the next number; takes effect at once. */
+	void (*interface_added)(const struct msg_interface_added *added, void *arg);
 	/* The capture ended; everything has come.  The sensor is done. */
 	void (*ended)(const struct msg_ended *ended, void *arg);
 	/* Refused, broken or lost; the sensor is done. */
@@ -56,9 +71,17 @@ struct sensor *sensor_new(struct loop *loop, const struct sensor_config *cfg,
     struct err *err);
 void sensor_free(struct sensor *sensor);
 
-/* After hello, once: ask for the list, or start a capture. */
+/* After hello, once: ask for the list, or start a capture (or a plan of it). */
 void sensor_ask_list(struct sensor *sensor);
+/* Once more after each need_programs. */
 void sensor_start(struct sensor *sensor, const struct msg_start *start);
+
+/*
+ * While the capture runs: other filters, numbered 1, 2, 3 ...; the next one
+ * only after filter_changed.
+ */
+void sensor_update_filter(struct sensor *sensor,
+    const struct msg_update_filter *update);
 
 /* Everything up to sequence is written. */
 void sensor_ack(struct sensor *sensor, uint64_t sequence);

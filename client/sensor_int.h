@@ -23,6 +23,7 @@ enum sensor_state {
 	SENSOR_READY,
 	SENSOR_LISTING,
 	SENSOR_STARTING,
+	SENSOR_PLANNING,	/* as starting, but nothing is captured */
 	SENSOR_STREAMING,
 	SENSOR_DONE,
 };
@@ -46,6 +47,7 @@ struct sensor {
 	struct mono_ns	 pinged;		/* when the ping timer last ran */
 	uint64_t	 next_sequence;
 	uint32_t	 n_interfaces;
+	uint32_t	 asked_change;		/* filter update without an answer; 0 */
 	bool		 is_paused;
 	bool		 is_freed, in_turn;
 	struct err	 last_err;		/* of the address tried last */

@@ -31,6 +31,56 @@ take_started(struct sensor *s, const struct msg_started *started)
 }
 
 static void
+take_plan(struct sensor *s, const struct msg_plan *plan)
+{
+	sensor_finish(s);
+	s->events->plan(plan, s->arg);
+}
+
+/* The agent has opened nothing: we may ask once more. */
+static void
+take_need_programs(struct sensor *s, const struct msg_need_programs *need)
+{
+	sensor_set_state(s, SENSOR_READY, 0);
+	s->events->need_programs(need, s->arg);
+}
+
+static void
+take_interface_added(struct sensor *s, const struct msg_interface_added *added)
+{
+	if (s->n_interfaces == PROTO_MAX_INTERFACES) {
+		sensor_fail_with(s, E_BADMSG, "the agent added more interfaces than a "
+		    "capture can have");
+		return;
+	}
+	s->n_interfaces++;
+	s->events->interface_added(added, s->arg);
+}
+
+static void
+take_event(struct sensor *s, const struct msg_event *event)
+{
+	if (event->iface >= s->n_interfaces && event->iface != CAPTURE_EVENT_WHOLE)
+		sensor_fail_with(s, E_BADMSG, "the agent reported an event of another "
+		    "interface than it captures on");
+	else
+		s->events->event(event, s->arg);
+}
+
+static void
+take_filter_changed(struct sensor *s, const struct msg_filter_changed *changed)
+{
+	if (s->asked_change == 0 || changed->number != s->asked_change ||
+	    changed->n_places > s->n_interfaces) {
+		sensor_fail_with(s, E_BADMSG, "the agent changed a filter otherwise than "
+		    "it was asked to");
+		return;
+	}
+	s->asked_change = 0;
+	s->events->filter_changed(changed, s->arg);
+}
+
+static void
 take_gap(struct sensor *s, const struct msg_gap *gap)
 {
 	if (gap->first_sequence != s->next_sequence ||
@@ -80,6 +130,10 @@ is_allowed(enum sensor_state state, enum msg_type type)
 		return state == SENSOR_LISTING;
 	case MSG_STARTED:
 		return state == SENSOR_STARTING;
+	case MSG_PLAN:
+		return state == SENSOR_PLANNING;
+	case MSG_NEED_PROGRAMS:
+		return state == SENSOR_STARTING || state == SENSOR_PLANNING;
 	case MSG_PONG:
 		return state >= SENSOR_READY;
 	case MSG_PACKET_BATCH:
@@ -87,11 +141,9 @@ is_allowed(enum sensor_state state, enum msg_type type)
 	case MSG_STATS:
 	case MSG_ENDED:
 	case MSG_EVENT:
-		return state == SENSOR_STREAMING;
-	case MSG_NEED_PROGRAMS:		/* never asked for so far */
-	case MSG_PLAN:
 	case MSG_FILTER_CHANGED:
 	case MSG_INTERFACE_ADDED:
+		return state == SENSOR_STREAMING;
 	case MSG_LIST_REQUEST:
 	case MSG_START:
 	case MSG_UPDATE_FILTER:
@@ -139,7 +191,19 @@ take_msg(struct sensor *s, const struct msg *msg)
 		take_ended(s, &msg->ended);
 		return;
 	case MSG_EVENT:
-		s->events->note(msg->event.text, s->arg);
+		take_event(s, &msg->event);
+		return;
+	case MSG_NEED_PROGRAMS:
+		take_need_programs(s, &msg->need_programs);
+		return;
+	case MSG_PLAN:
+		take_plan(s, &msg->plan);
+		return;
+	case MSG_FILTER_CHANGED:
+		take_filter_changed(s, &msg->filter_changed);
+		return;
+	case MSG_INTERFACE_ADDED:
+		take_interface_added(s, &msg->interface_added);
 		return;
 	default:
 		return;		/* Pong: that it came is all we need */

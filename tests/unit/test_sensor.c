@@ -24,7 +24,7 @@
 enum { N_INTERFACES = 2 };
 
 /* What the agent has done so far; also the states of the sensor. */
-enum stage { GREETING, READY, LISTING, STARTING, STREAMING, N_STAGES };
+enum stage { GREETING, READY, LISTING, STARTING, PLANNING, STREAMING, N_STAGES };
 
 static struct pki_lab *pki;
 static struct tls *agent_tls, *client_tls;
@@ -36,7 +36,7 @@ struct lab {
 	struct peer	 agent;
 	struct sensor	*sensor;
 	unsigned	 n_hello, n_list, n_started, n_batches, n_gaps, n_stats;
-	unsigned	 n_ended, n_failed;
+	unsigned	 n_ended, n_failed, n_events, n_need, n_plans, n_changed, n_added;
 	uint64_t	 n_packets;
 	struct err	 err;		/* of failed */
 	bool		 is_over;	/* ended, failed or listed */
@@ -110,7 +110,7 @@ on_stats(const struct msg_stats *stats, void *arg)
 {
 	struct lab *lab = arg;
 
-	assert_int_equal(stats->n_interfaces, N_INTERFACES);
+	assert_int_equal(stats->n_interfaces, N_INTERFACES + lab->n_added);
 	saw(lab, &lab->n_stats);
 }
 
@@ -119,7 +119,7 @@ on_ended(const struct msg_ended *ended, void *arg)
 {
 	struct lab *lab = arg;
 
-	assert_int_equal(ended->stats.n_interfaces, N_INTERFACES);
+	assert_int_equal(ended->stats.n_interfaces, N_INTERFACES + lab->n_added);
 	lab->is_over = true;
 	saw(lab, &lab->n_ended);
 }
@@ -135,18 +135,57 @@ on_failed(const struct err *err, void *arg)
 }
 
 static void
-on_note(const char *text, void *arg)
+on_event(const struct msg_event *event, void *arg)
 {
 	struct lab *lab = arg;
 
-	assert_string_equal(text, "a note");
-	saw(lab, &lab->n_stats);
+	assert_string_equal(event->text, "a note");
+	saw(lab, &lab->n_events);
+}
+
+static void
+on_need_programs(const struct msg_need_programs *need, void *arg)
+{
+	struct lab *lab = arg;
+
+	assert_true(need->n > 0);
+	saw(lab, &lab->n_need);
+}
+
+static void
+on_plan(const struct msg_plan *plan, void *arg)
+{
+	struct lab *lab = arg;
+
+	assert_string_equal(plan->interfaces[0].interface.name, "eth2");
+	lab->is_over = true;
+	saw(lab, &lab->n_plans);
+}
+
+static void
+on_filter_changed(const struct msg_filter_changed *changed, void *arg)
+{
+	struct lab *lab = arg;
+
+	assert_true(changed->n_places <= N_INTERFACES);
+	saw(lab, &lab->n_changed);
+}
+
+static void
+on_interface_added(const struct msg_interface_added *added, void *arg)
+{
+	struct lab *lab = arg;
+
+	assert_string_equal(added->interface.name, "eth2");
+	saw(lab, &lab->n_added);
 }
 
 static const struct sensor_events events = {
 	.hello = on_hello, .list = on_list, .started = on_started,
 	.batch = on_batch, .gap = on_gap, .stats = on_stats,
-	.note = on_note, .ended = on_ended, .failed = on_failed,
+	.event = on_event, .need_programs = on_need_programs, .plan = on_plan,
+	.filter_changed = on_filter_changed, .interface_added = on_interface_added,
+	.ended = on_ended, .failed = on_failed,
 };
 
 static void
@@ -360,9 +399,10 @@ advance(struct lab *lab, enum stage stage)
 		(void)peer_lab_take(&lab->agent, MSG_LIST_REQUEST);
 		return;
 	}
+	start.start.plan_only = stage == PLANNING;
 	sensor_start(lab->sensor, &start.start);
 	(void)peer_lab_take(&lab->agent, MSG_START);
-	if (stage == STARTING)
+	if (stage == STARTING || stage == PLANNING)
 		return;
 	say(lab, MSG_STARTED);
 	loop_lab_until(lab->loop, saw_started, lab);
@@ -482,6 +522,172 @@ more_messages_than_one_turn_takes_all_come(void **state)
 	assert_int_equal(lab->n_ended, 1);
 }
 
+/* --- what came with filters, interfaces and plans --- */
+
+/* Nothing happens but while the capture runs. */
+static void
+ask_change(struct lab *lab, uint32_t number)
+{
+	struct msg msg = sample(MSG_UPDATE_FILTER);
+
+	msg.update_filter.number = number;
+	sensor_update_filter(lab->sensor, &msg.update_filter);
+}
+
+static void
+programs_that_the_agent_lacks_are_asked_for_and_sent(void **state)
+{
+	struct lab *lab = *state;
+	struct msg start = sample(MSG_START);
+
+	advance(lab, STARTING);
+	for (unsigned i = 1; i <= 3; i++) {
+		say(lab, MSG_NEED_PROGRAMS);
+		while (lab->n_need < i)
+			loop_lab_run_ms(lab->loop, 1);
+		sensor_start(lab->sensor, &start.start);
+		(void)peer_lab_take(&lab->agent, MSG_START);
+	}
+	say(lab, MSG_STARTED);
+	loop_lab_until(lab->loop, saw_started, lab);
+	assert_int_equal(lab->n_failed, 0);
+}
+
+static void
+an_agent_that_starts_without_the_programs_it_needs_is_refused(void **state)
+{
+	struct lab *lab = *state;
+
+	advance(lab, STARTING);
+	say(lab, MSG_NEED_PROGRAMS);
+	say(lab, MSG_STARTED);
+	assert_failed_once(lab, E_STATE, "agent sent");
+}
+
+static void
+a_plan_is_given_to_the_owner_and_ends_it(void **state)
+{
+	struct lab *lab = *state;
+
+	advance(lab, PLANNING);
+	say(lab, MSG_PLAN);
+	loop_lab_until_set(lab->loop, &lab->is_over);
+	assert_int_equal(lab->n_plans, 1);
+	peer_lab_close(&lab->agent);
+	loop_lab_run_ms(lab->loop, 5);
+	assert_int_equal(lab->n_failed, 0);
+}
+
+static void
+an_interface_that_is_added_counts_from_then_on(void **state)
+{
+	struct lab *lab = *state;
+	struct msg msg;
+
+	advance(lab, STREAMING);
+	say(lab, MSG_INTERFACE_ADDED);
+	msg = sample(MSG_STATS);
+	msg.stats.n_interfaces = N_INTERFACES + 1;
+	peer_lab_send(&lab->agent, &msg);
+	send_batch(lab, 1, 1, 1);
+	msg = sample(MSG_ENDED);
+	msg.ended.stats.n_interfaces = N_INTERFACES + 1;
+	msg.ended.last_sequence = 1;
+	peer_lab_send(&lab->agent, &msg);
+	loop_lab_until_set(lab->loop, &lab->is_over);
+	assert_int_equal(lab->n_failed, 0);
+	assert_int_equal(lab->n_added, 1);
+	assert_int_equal(lab->n_ended, 1);
+}
+
+static void
+counters_that_leave_an_added_interface_out_are_refused(void **state)
+{
+	struct lab *lab = *state;
+
+	advance(lab, STREAMING);
+	say(lab, MSG_INTERFACE_ADDED);
+	say(lab, MSG_STATS);
+	assert_failed_once(lab, E_BADMSG, "counts for other interfaces");
+}
+
+static void
+interfaces_without_end_are_refused(void **state)
+{
+	struct lab *lab = *state;
+
+	advance(lab, STREAMING);
+	for (uint32_t i = N_INTERFACES; i <= PROTO_MAX_INTERFACES; i++)
+		say(lab, MSG_INTERFACE_ADDED);
+	assert_failed_once(lab, E_BADMSG, "more interfaces");
+	assert_int_equal(lab->n_added, PROTO_MAX_INTERFACES - N_INTERFACES);
+}
+
+static void
+events_of_an_interface_that_is_none_are_refused(void **state)
+{
+	struct lab *lab = *state;
+	struct msg msg = sample(MSG_EVENT);
+
+	advance(lab, STREAMING);
+	msg.event.iface = CAPTURE_EVENT_WHOLE;
+	peer_lab_send(&lab->agent, &msg);
+	msg.event.iface = N_INTERFACES;
+	peer_lab_send(&lab->agent, &msg);
+	assert_failed_once(lab, E_BADMSG, "event");
+	assert_int_equal(lab->n_events, 1);
+}
+
+static void
+each_change_of_the_filter_has_one_answer(void **state)
+{
+	struct lab *lab = *state;
+	struct msg msg = sample(MSG_FILTER_CHANGED);
+
+	advance(lab, STREAMING);
+	for (uint32_t i = 1; i <= 3; i++) {
+		ask_change(lab, i);
+		assert_int_equal(peer_lab_take(&lab->agent, MSG_UPDATE_FILTER)->
+		    msg.update_filter.number, i);
+		msg.filter_changed.number = i;
+		peer_lab_send(&lab->agent, &msg);
+		while (lab->n_changed < i)
+			loop_lab_run_ms(lab->loop, 1);
+	}
+	/* The last one again. */
+	peer_lab_send(&lab->agent, &msg);
+	assert_failed_once(lab, E_BADMSG, "filter");
+	assert_int_equal(lab->n_changed, 3);
+}
+
+static void
+answers_to_another_change_are_refused(void **state)
+{
+	struct lab *lab = *state;
+	struct msg msg = sample(MSG_FILTER_CHANGED);
+
+	advance(lab, STREAMING);
+	ask_change(lab, 1);
+	msg.filter_changed.number = 2;
+	peer_lab_send(&lab->agent, &msg);
+	assert_failed_once(lab, E_BADMSG, "filter");
+}
+
+static void
+places_for_more_interfaces_than_there_are_are_refused(void **state)
+{
+	struct lab *lab = *state;
+	struct msg msg = sample(MSG_FILTER_CHANGED);
+	enum filter_place places[N_INTERFACES + 1] = { FILTER_KERNEL };
+
+	advance(lab, STREAMING);
+	ask_change(lab, 1);
+	msg.filter_changed.n_places = N_INTERFACES + 1;
+	msg.filter_changed.places = places;
+	peer_lab_send(&lab->agent, &msg);
+	assert_failed_once(lab, E_BADMSG, "filter");
+}
+
 /* --- messages in the wrong state --- */
 
 static bool
@@ -494,6 +700,10 @@ may_come(enum stage stage, enum msg_type type)
 		return stage == LISTING;
 	case MSG_STARTED:
 		return stage == STARTING;
+	case MSG_NEED_PROGRAMS:
+		return stage == STARTING || stage == PLANNING;
+	case MSG_PLAN:
+		return stage == PLANNING;
 	case MSG_PONG:
 		return stage >= READY;
 	case MSG_PACKET_BATCH:
@@ -501,11 +711,9 @@ may_come(enum stage stage, enum msg_type type)
 	case MSG_STATS:
 	case MSG_ENDED:
 	case MSG_EVENT:
-		return stage == STREAMING;
-	case MSG_NEED_PROGRAMS:
-	case MSG_PLAN:
 	case MSG_FILTER_CHANGED:
 	case MSG_INTERFACE_ADDED:
+		return stage == STREAMING;
 	case MSG_UPDATE_FILTER:
 	case MSG_ERROR:
 	case MSG_LIST_REQUEST:
@@ -537,6 +745,8 @@ every_message_in_every_state_is_taken_or_refused(void **state)
 			open_lab(state);
 			lab = *state;
 			advance(lab, (enum stage)stage);
+			if (type == MSG_FILTER_CHANGED)
+				ask_change(lab, 1);
 			say(lab, type);
 			if (type == MSG_ERROR) {
 				assert_failed_once(lab, E_DENIED, "not for you");
@@ -894,7 +1104,9 @@ it_may_be_freed_in_every_callback(void **state)
 		{ STARTING, MSG_STARTED }, { STREAMING, MSG_PACKET_BATCH },
 		{ STREAMING, MSG_GAP }, { STREAMING, MSG_STATS },
 		{ STREAMING, MSG_ENDED }, { STREAMING, MSG_ERROR },
-		{ STREAMING, MSG_STARTED },
+		{ STREAMING, MSG_STARTED }, { STARTING, MSG_NEED_PROGRAMS },
+		{ PLANNING, MSG_PLAN }, { STREAMING, MSG_EVENT },
+		{ STREAMING, MSG_INTERFACE_ADDED }, { STREAMING, MSG_FILTER_CHANGED },
 	};
 
 	close_lab(state);
@@ -904,6 +1116,7 @@ it_may_be_freed_in_every_callback(void **state)
 		open_lab(state);
 		lab = *state;
 		advance(lab, cases[i].stage);
+		ask_change(lab, 1);
 		lab->frees = true;
 		say(lab, cases[i].type);
 		say(lab, MSG_PONG);	/* in the reader behind it */
@@ -957,6 +1170,16 @@ main(void)
 		IN_LAB(a_capture_runs_from_start_to_end),
 		IN_LAB(a_paused_sensor_gives_nothing_until_it_goes_on),
 		IN_LAB(more_messages_than_one_turn_takes_all_come),
+		IN_LAB(programs_that_the_agent_lacks_are_asked_for_and_sent),
+		IN_LAB(an_agent_that_starts_without_the_programs_it_needs_is_refused),
+		IN_LAB(a_plan_is_given_to_the_owner_and_ends_it),
+		IN_LAB(an_interface_that_is_added_counts_from_then_on),
+		IN_LAB(counters_that_leave_an_added_interface_out_are_refused),
+		IN_LAB(interfaces_without_end_are_refused),
+		IN_LAB(events_of_an_interface_that_is_none_are_refused),
+		IN_LAB(each_change_of_the_filter_has_one_answer),
+		IN_LAB(answers_to_another_change_are_refused),
+		IN_LAB(places_for_more_interfaces_than_there_are_are_refused),
 		IN_LAB(every_message_in_every_state_is_taken_or_refused),
 		IN_LAB(another_version_is_refused),
 		IN_LAB(a_start_without_interface_is_refused),
