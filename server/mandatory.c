@@ -171,6 +171,8 @@ fit_to_ethernet(struct bpf_prog *prog, const char *text)
 	as_it_came.n = prog->n;
 	memcpy(as_it_came.insns, prog->insns, prog->n * sizeof(prog->insns[0]));
 	ret = bpf_link_vlan(prog, NULL);
+	if (ret == E_TOOBIG)
+		ret = bpf_link_vlan_short(prog);
 	if (ret == E_OK && !mentions_tags(text))
 		ret = bpf_link_append(prog, as_it_came.insns, as_it_came.n);
 	return ret;

@@ -13,8 +13,10 @@
 
 _Static_assert((int)PROLOGUE_PARTS_MAX == (int)BPF_MARKS_MAX, "a mark is a part");
 
-/* A program that grows part by part. */
+/* A program that grows part by part, for one way to judge. */
 struct joined {
+	enum filter_place place;
+	bool		 is_short;	/* one copy of the client's part for all packets */
 	struct bpf_prog	 prog;
 	struct bpf_marks marks;
 };
@@ -93,18 +95,22 @@ fit_to_untagged(struct bpf_prog *prog)
 }
 
 static int
-append_filter(struct joined *j, const struct prologue_config *cfg, enum filter_place place)
+append_filter(struct joined *j, const struct prologue_config *cfg)
 {
 	struct bpf_marks marks = { .n = 1, .at = { { 0, PLAN_FILTER } } };
 	struct bpf_prog filter;
 	uint32_t tagged_at = 0;
 	int code;
 
-	if (place == FILTER_CLIENT || cfg->n_filter == 0)
+	if (j->place == FILTER_CLIENT || cfg->n_filter == 0)
 		return E_OK;
 	set_filter(cfg, &filter);
-	code = place == FILTER_AGENT ? fit_to_untagged(&filter) :
-	    fit_to_kernel(cfg, &filter, &tagged_at);
+	if (j->place == FILTER_AGENT)
+		code = fit_to_untagged(&filter);
+	else if (j->is_short)
+		code = bpf_link_vlan_short(&filter);
+	else
+		code = fit_to_kernel(cfg, &filter, &tagged_at);
 	if (code != E_OK)
 		return code;
 	if (tagged_at != 0)
@@ -148,20 +154,19 @@ append_samples(struct joined *j, const struct prologue_config *cfg)
 
 /* How much of each packet is kept; headers is empty for the snaplen. */
 static int
-append_keep(struct joined *j, const struct prologue_config *cfg, enum filter_place place,
-    const struct bpf_prog *headers)
+append_keep(struct joined *j, const struct prologue_config *cfg, const struct bpf_prog *headers)
 {
 	struct bpf_prog keep;
-	bool is_headers = headers->n > 0 && place != FILTER_CLIENT;
+	bool is_headers = headers->n > 0 && j->place != FILTER_CLIENT;
 	int code = E_OK;
 
-	if (place == FILTER_KERNEL && !is_headers && j->prog.n > 0)
+	if (j->place == FILTER_KERNEL && !is_headers && j->prog.n > 0)
 		return bpf_link_cap_marked(&j->prog, &j->marks, cfg->snaplen);
 	if (is_headers)
 		keep = *headers;
 	else
-		bpf_link_return(&keep, place == FILTER_CLIENT ? UINT32_MAX : cfg->snaplen);
-	if (place == FILTER_AGENT)
+		bpf_link_return(&keep, j->place == FILTER_CLIENT ? UINT32_MAX : cfg->snaplen);
+	if (j->place == FILTER_AGENT)
 		code = bpf_link_untagged(&keep, UINT32_MAX);
 	if (code == E_OK)
 		code = append(j, &keep, is_headers ? PLAN_HEADERS : PLAN_CAP);
@@ -169,8 +174,7 @@ append_keep(struct joined *j, const struct prologue_config *cfg, enum filter_pla
 }
 
 static int
-append_all(struct joined *j, const struct prologue_config *cfg, enum filter_place place,
-    const struct bpf_prog *headers)
+append_all(struct joined *j, const struct prologue_config *cfg, const struct bpf_prog *headers)
 {
 	struct bpf_prog own = { .n = 0 };
 	int code = E_OK;
@@ -186,11 +190,11 @@ append_all(struct joined *j, const struct prologue_config *cfg, enum filter_plac
 	if (code == E_OK)
 		code = append_direction(j, cfg->direction, PLAN_DIRECTION);
 	if (code == E_OK)
-		code = append_filter(j, cfg, place);
+		code = append_filter(j, cfg);
 	if (code == E_OK)
 		code = append_samples(j, cfg);
 	if (code == E_OK)
-		code = append_keep(j, cfg, place, headers);
+		code = append_keep(j, cfg, headers);
 	return code;
 }
 
@@ -233,9 +237,11 @@ check_config(const struct prologue_config *cfg, struct bpf_prog *ret_headers, st
 }
 
 static void
-fill(const struct prologue_config *cfg, enum filter_place place, const struct joined *j,
-    const struct bpf_prog *headers, struct prologue *ret)
+fill(const struct prologue_config *cfg, const struct joined *j, const struct bpf_prog *headers,
+    struct prologue *ret)
 {
+	enum filter_place place = j->place;
+
 	ret->prog = j->prog;
 	ret->place = place;
 	ret->open_snaplen = place == FILTER_KERNEL ? cfg->snaplen : PROTO_MAX_SNAPLEN;
@@ -247,6 +253,25 @@ fill(const struct prologue_config *cfg, enum filter_place place, const struct jo
 	for (uint32_t i = 0; i < j->marks.n; i++)
 		ret->parts[i] = (struct prologue_part){ j->marks.at[i].first,
 		    (enum plan_part)j->marks.at[i].kind };
+}
+
+/*
+ * In the kernel two copies of the client's part are faster than one that
+ * chooses, which is the way for what is too long for two.
+ */
+static int
+build_in(const struct prologue_config *cfg, enum filter_place place,
+    const struct bpf_prog *headers, struct joined *ret)
+{
+	int code;
+
+	ret->place = place;
+	ret->is_short = false;
+	code = append_all(ret, cfg, headers);
+	if (code != E_TOOBIG || place != FILTER_KERNEL || !has_tagged_part(cfg))
+		return code;
+	ret->is_short = true;
+	return append_all(ret, cfg, headers) == E_OK ? E_OK : E_TOOBIG;
 }
 
 int
@@ -264,9 +289,9 @@ prologue_build(const struct prologue_config *cfg, struct prologue *ret, struct e
 
 		if (place == FILTER_AGENT && !has_tagged_part(cfg))
 			continue;
-		code = append_all(&j, cfg, place, &headers);
+		code = build_in(cfg, place, &headers, &j);
 		if (code == E_OK) {
-			fill(cfg, place, &j, &headers, ret);
+			fill(cfg, &j, &headers, ret);
 			return E_OK;
 		}
 	}

@@ -26,7 +26,7 @@
 #include "common/compiler.h"
 
 /* DLT_ values, which pcap_open_dead() wants; LINKTYPE_RAW is another number. */
-enum { LAB_ETHERNET = 1, LAB_RAW = 12, LAB_COOKED = 276, LAB_FRAME_MAX = 256 };
+enum { LAB_ETHERNET = 1, LAB_RAW = 12, LAB_COOKED = 276, LAB_SLL = 113, LAB_FRAME_MAX = 256 };
 
 struct lab_frame {
 	const char	*name;
@@ -99,6 +99,19 @@ lab_cook(const struct lab_frame *frame, uint32_t ifindex, uint8_t packet_type)
 
 	memcpy(f.data, header, sizeof(header));
 	memcpy(f.data + 20, frame->data + 14, frame->len - 14);
+	return f;
+}
+
+/* The same in the older form. */
+static inline struct lab_frame
+lab_cook_sll(const struct lab_frame *frame, uint8_t packet_type)
+{
+	struct lab_frame f = { .name = frame->name, .len = frame->len + 2 };
+	const uint8_t header[16] = { 0, packet_type, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0,
+	    frame->data[12], frame->data[13] };
+
+	memcpy(f.data, header, sizeof(header));
+	memcpy(f.data + 16, frame->data + 14, frame->len - 14);
 	return f;
 }
 
@@ -240,6 +253,25 @@ lab_random_program(uint64_t *seed, uint32_t around, struct bpf_prog *ret_prog)
 	}
 	ret_prog->insns[n] = (struct bpf_insn_raw){ .code = BPF_RET | BPF_A };
 	ret_prog->n = n + 1;
+}
+
+/* All sixteen scratch words are written before body, and from word first on read behind it. */
+static inline struct bpf_prog
+lab_crowd(const struct bpf_insn_raw *body, size_t n, uint32_t first)
+{
+	struct bpf_prog prog = { .n = 0 };
+
+	for (uint32_t i = 0; i < BPF_MEMWORDS; i++)
+		prog.insns[prog.n++] = (struct bpf_insn_raw){ .code = BPF_ST, .k = i };
+	memcpy(&prog.insns[prog.n], body, n * sizeof(body[0]));
+	prog.n += (uint32_t)n;
+	for (uint32_t i = first; i < BPF_MEMWORDS; i++) {
+		prog.insns[prog.n++] = (struct bpf_insn_raw){ .code = BPF_LDX | BPF_MEM, .k = i };
+		prog.insns[prog.n++] = (struct bpf_insn_raw){ .code = BPF_ALU | BPF_ADD | BPF_X, .k = 0 };
+	}
+	prog.insns[prog.n++] = (struct bpf_insn_raw){ .code = BPF_RET | BPF_A, .k = 0 };
+	assert_int_equal(bpf_prog_check(prog.insns, prog.n, NULL), E_OK);
+	return prog;
 }
 
 #endif /* TESTS_UNIT_BPF_LAB_H */

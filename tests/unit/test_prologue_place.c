@@ -201,13 +201,13 @@ at_the_client_only_the_clients_part_is_left_out(void **state)
 
 /* --- which place --- */
 
-/* n loads of the Ethernet type. */
+/* n - 1 loads of a halfword. */
 static void
-make_long(uint32_t n, struct bpf_prog *ret)
+make_long(uint32_t n, uint32_t at, struct bpf_prog *ret)
 {
 	ret->n = n;
 	for (uint32_t i = 0; i + 1 < n; i++)
-		ret->insns[i] = (struct bpf_insn_raw){ .code = BPF_LD | BPF_H | BPF_ABS, .k = 12 };
+		ret->insns[i] = (struct bpf_insn_raw){ .code = BPF_LD | BPF_H | BPF_ABS, .k = at };
 	ret->insns[n - 1] = (struct bpf_insn_raw){ .code = BPF_RET, .k = 9 };
 }
 
@@ -218,15 +218,20 @@ a_program_goes_to_the_first_place_that_can_hold_it(void **state)
 	static struct prologue p, before;
 	struct prologue_config cfg = { .link_type = 1, .exact_vlan = true, .snaplen = SNAPLEN,
 	    .filter = filter.insns };
-	static const struct { uint32_t n; bool is_exact; enum filter_place want; } rows[] = {
-		{ 600, true, FILTER_KERNEL }, { 4000, true, FILTER_AGENT },
-		{ 4096, true, FILTER_CLIENT }, { 4096, false, FILTER_KERNEL },
+	static const struct {
+		uint32_t n, at;
+		bool	 is_exact;
+		enum filter_place want;
+	} rows[] = {
+		{ 600, 12, true, FILTER_KERNEL }, { 4000, 12, true, FILTER_AGENT },
+		{ 4000, 16, true, FILTER_KERNEL },	/* one copy */
+		{ 4096, 16, true, FILTER_CLIENT }, { 4096, 12, false, FILTER_KERNEL },
 	};
 	struct err err;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		make_long(rows[i].n, &filter);
+		make_long(rows[i].n, rows[i].at, &filter);
 		cfg.n_filter = rows[i].n;
 		cfg.exact_vlan = rows[i].is_exact;
 		cfg.to = FILTER_CLIENT;
@@ -241,7 +246,7 @@ a_program_goes_to_the_first_place_that_can_hold_it(void **state)
 	}
 
 	/* No agent's place where no tag is put back: raw IP. */
-	make_long(10, &filter);
+	make_long(10, 12, &filter);
 	cfg = (struct prologue_config){ .link_type = 101, .exact_vlan = true, .snaplen = SNAPLEN,
 	    .filter = filter.insns, .n_filter = 10, .from = FILTER_AGENT, .to = FILTER_CLIENT };
 	build(&cfg, &p);
