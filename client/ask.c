@@ -3,25 +3,20 @@
 #include <stdio.h>
 
 #include "client/list.h"
+#include "client/plan.h"
+#include "client/request.h"
 #include "client/sensor.h"
 #include "client/ui_text.h"
 #include "common/loop.h"
 
 struct ask {
+	const struct options *opt;
+	struct programs	*programs;
 	struct loop	*loop;
 	struct sensor	*sensor;
 	struct ui_text	 ui;
 	enum exit_status status;
 };
-
-static void
-on_hello(const struct msg_hello *hello, void *arg)
-{
-	struct ask *a = arg;
-
-	(void)hello;
-	sensor_ask_list(a->sensor);
-}
 
 static void
 on_failed(const struct err *err, void *arg)
@@ -34,12 +29,76 @@ on_failed(const struct err *err, void *arg)
 }
 
 static void
+ask_for_plan(struct ask *a)
+{
+	struct msg_start start;
+	struct err err;
+
+	if (request_make(a->opt, a->programs, &start, &err) != E_OK) {
+		on_failed(&err, a);
+		return;
+	}
+	sensor_start(a->sensor, &start);
+	request_free(&start);
+}
+
+static void
+on_hello(const struct msg_hello *hello, void *arg)
+{
+	struct ask *a = arg;
+
+	(void)hello;
+	if (a->opt->action == OPTIONS_PLAN)
+		ask_for_plan(a);
+	else
+		sensor_ask_list(a->sensor);
+}
+
+static void
+on_need_programs(const struct msg_need_programs *need, void *arg)
+{
+	struct ask *a = arg;
+	struct err err;
+
+	if (programs_need(a->programs, need->link_types, need->n, &err) != E_OK)
+		on_failed(&err, a);
+	else
+		ask_for_plan(a);
+}
+
+static void
+on_plan(const struct msg_plan *plan, void *arg)
+{
+	struct ask *a = arg;
+	struct err err;
+
+	if (plan_print(stdout, plan, a->opt, a->programs, &err) != E_OK) {
+		on_failed(&err, a);
+		return;
+	}
+	loop_stop(a->loop);
+}
+
+static int
+print_list(const struct ask *a, const struct msg_interface_list *list, struct err *err)
+{
+	switch (a->opt->action) {
+	case OPTIONS_LIST_LINK_TYPES:
+		return list_print_link_types(stdout, list, a->opt, err);
+	case OPTIONS_LIST_TIME_STAMPS:
+		return list_print_time_stamps(stdout, list, a->opt, err);
+	default:
+		return list_print(stdout, list, err);
+	}
+}
+
+static void
 on_list(const struct msg_interface_list *list, void *arg)
 {
 	struct ask *a = arg;
 	struct err err;
 
-	if (list_print(stdout, list, &err) != E_OK) {
+	if (print_list(a, list, &err) != E_OK) {
 		on_failed(&err, a);
 		return;
 	}
@@ -49,13 +108,19 @@ on_list(const struct msg_interface_list *list, void *arg)
 static const struct sensor_events events = {
 	.hello = on_hello,
 	.list = on_list,
+	.need_programs = on_need_programs,
+	.plan = on_plan,
 	.failed = on_failed,
 };
 
 enum exit_status
-ask_run(const struct options *options, struct tls *tls)
+ask_run(const struct options *options, struct programs *programs, struct tls *tls)
 {
-	struct ask a = { .status = EXIT_COMPLETE };
+	struct ask a = {
+		.opt = options,
+		.programs = programs,
+		.status = EXIT_COMPLETE,
+	};
 	struct sensor_config cfg = {
 		.address = &options->sensor,
 		.server_name = options->server_name,

@@ -2,7 +2,7 @@
  * capclient - capture packets from a remote sensor.
  *
  * Unprivileged.  Parses the command line, loads certificates, compiles the
- * filter, then lists or captures.
+ * filter, then asks or captures.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -47,10 +47,17 @@ load_tls(const struct options *opt, struct err *err)
 	return tls;
 }
 
+/* Is the filter needed? */
+static bool
+has_filter(const struct options *opt)
+{
+	return opt->action == OPTIONS_CAPTURE || opt->action == OPTIONS_PLAN;
+}
+
 static enum exit_status
 run(const struct options *opt)
 {
-	struct programs programs;
+	struct programs programs = { .n = 0 };
 	enum exit_status status;
 	struct tls *tls;
 	struct err err;
@@ -61,19 +68,17 @@ run(const struct options *opt)
 	if (log_set(log_spec, &err) != E_OK)
 		return complain(&err);
 	/* A filter that is none fails before anything is sent. */
-	if (opt->action == OPTIONS_CAPTURE &&
-	    programs_init(&programs, opt->filter, &err) != E_OK)
+	if (has_filter(opt) && programs_init(&programs, opt, &err) != E_OK)
 		return complain(&err);
 	tls = load_tls(opt, &err);
 	if (tls == NULL)
 		status = complain(&err);
-	else if (opt->action == OPTIONS_LIST)
-		status = ask_run(opt, tls);
-	else
+	else if (opt->action == OPTIONS_CAPTURE)
 		status = collect_run(opt, &programs, tls);
+	else
+		status = ask_run(opt, &programs, tls);
 	tls_free(tls);
-	if (opt->action == OPTIONS_CAPTURE)
-		programs_fini(&programs);
+	programs_fini(&programs);
 	return status;
 }
 
@@ -101,6 +106,9 @@ main(int argc, char *argv[])
 		break;
 	case OPTIONS_CAPTURE:
 	case OPTIONS_LIST:
+	case OPTIONS_LIST_LINK_TYPES:
+	case OPTIONS_LIST_TIME_STAMPS:
+	case OPTIONS_PLAN:
 		status = run(&opt);
 		break;
 	}

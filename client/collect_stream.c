@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "client/request.h"
+
 enum {
 	/* A reader that is gone must not keep the sensor busy. */
 	CLOSED_LIMIT_NS = NS_PER_S / 2,
@@ -236,71 +238,23 @@ report_sizes(struct collect *c, const struct msg_started *started)
 	collect_report(c, text);
 }
 
-/* One filter, for every interface that was named. */
-static struct msg_interface_request *
-make_requests(const struct options *opt)
-{
-	struct msg_interface_request *requests;
-
-	requests = calloc(opt->n_interfaces, sizeof(*requests));
-	for (uint32_t i = 0; requests != NULL && i < opt->n_interfaces; i++) {
-		snprintf(requests[i].name, sizeof(requests[i].name), "%s",
-		    opt->interfaces[i]);
-		requests[i].snaplen = opt->snaplen;
-		requests[i].no_promiscuous = opt->no_promiscuous;
-	}
-	return requests;
-}
-
-static void
-send_start(struct collect *c, struct msg_filter *filter,
-    struct msg_interface_request *requests)
-{
-	const struct options *opt = c->opt;
-	struct msg_start start = {
-		.n_interfaces = opt->n_interfaces,
-		.interfaces = requests,
-		.n_filters = 1,
-		.filters = filter,
-		.direction = (enum start_direction)opt->direction,
-		.headers_only = opt->headers_only,
-		.sample = opt->sample,
-		.sample_flows = opt->sample_flows,
-		.ring_bytes = opt->buffer_bytes,
-		.max_packets = opt->count,
-	};
-
-	sensor_start(c->sensor, &start);
-}
-
 static void
 on_hello(const struct msg_hello *hello, void *arg)
 {
 	struct collect *c = arg;
-	const struct options *opt = c->opt;
-	struct msg_program programs[PROGRAMS_MAX];
-	struct msg_filter filter = {
-		.text = opt->filter,
-		.exact_vlan = c->programs->exact_vlan || opt->exact_filter,
-		.n_programs = c->programs->n,
-		.programs = programs,
-	};
-	struct msg_interface_request *requests;
+	struct msg_start start;
 	struct err err;
 
-	if (opt->verbose > 0)
+	if (c->opt->verbose > 0)
 		report_agent(c, hello);
 	memcpy(c->os, hello->os, sizeof(c->os));
-	memcpy(programs, c->programs->list, sizeof(programs));
-	requests = make_requests(opt);
-	if (requests == NULL) {
-		err_set(&err, E_NOMEM, "capture: start: out of memory");
+	if (request_make(c->opt, c->programs, &start, &err) != E_OK) {
 		collect_fail(c, &err);
 		collect_finish(c);
 		return;
 	}
-	send_start(c, &filter, requests);
-	free(requests);
+	sensor_start(c->sensor, &start);
+	request_free(&start);
 }
 
 /* The usual link types have programs; more are not made yet. */
@@ -347,7 +301,7 @@ add_interface(struct collect *c, const struct msg_capture_interface *iface,
 		.name = name,
 		.description = iface->description,
 		.os = c->os,
-		.filter = c->opt->filter,
+		.filter = c->opt->interfaces[iface->request].filter_text,
 		.comment = "",
 		.link_type = iface->link_type,
 		.mac = iface->has_mac ? iface->mac : NULL,
@@ -456,9 +410,6 @@ on_failed(const struct err *err, void *arg)
 
 	if (c->state == COLLECT_DONE)
 		return;
-	/* libpcap's own words say more than that a program is missing. */
-	if (err->code == E_FILTER && c->programs->missing.code != E_OK)
-		collect_report(c, c->programs->missing.what);
 	snprintf(text, sizeof(text), "%s%s", err->what, had_started ?
 	    ": what was captured after that is missing, and not counted" : "");
 	collect_report(c, text);

@@ -2,7 +2,8 @@
  * filter - the user's expression, by libpcap, as instructions.
  *
  * Names in the expression are resolved here, where the user sits.  The only
- * caller of pcap_compile(); may block on name look-ups.
+ * caller of pcap_compile(); may block on name look-ups, and takes seconds for
+ * hundreds of terms.
  */
 #ifndef CLIENT_FILTER_H
 #define CLIENT_FILTER_H
@@ -13,18 +14,44 @@
 #include "common/bpf.h"
 #include "common/err.h"
 
+/* --- compiling: filter.c --- */
+
+/* An expression compiled for one link type; immutable, reference-counted. */
+struct filter_code;
+
 /*
  * Compile text ("" for everything) for frames of a LINKTYPE_ value, as over a
- * file: with the VLAN tag in place.
+ * file: with the VLAN tag in place.  The caller owns one reference.
  *
  * E_FILTER  "filter 'TEXT': compile for EN10MB (Ethernet): MESSAGE", the
- *           message being libpcap's, or why the kernel could not run it
+ *           message being libpcap's, or why nobody could run it
  * E_NOMEM
- * E_TOOBIG  text longer than PROTO_MAX_FILTER_TEXT, or more than
- *           BPF_PROG_MAX instructions
+ * E_TOOBIG  text longer than PROTO_MAX_FILTER_TEXT
  */
 int filter_compile(const char *text, uint32_t link_type,
-    struct bpf_prog *ret_prog, struct err *err) MUST_CHECK;
+    struct filter_code **ret_code, struct err *err) MUST_CHECK;
+
+struct filter_code *filter_code_ref(struct filter_code *code);
+void filter_code_unref(struct filter_code *code);	/* NULL is allowed */
+
+/*
+ * Why no kernel runs it ("'protochain' needs a loop ..."), or NULL when it can
+ * be sent to one.
+ */
+const char *filter_code_why_not(const struct filter_code *code);
+
+/* The instructions, as long as the caller's reference is. */
+const struct bpf_insn_raw *filter_code_insns(const struct filter_code *code,
+    uint32_t *ret_n);
+
+/*
+ * libpcap's answer for a packet, whatever the length of the program.  Where it
+ * asks for what is not in the packet's bytes (inbound, ifindex), which
+ * libpcap's interpreter answers with no, view->aux tells.
+ */
+bool filter_code_match(const struct filter_code *code, const struct bpf_view *view);
+
+/* --- the language and files: filter_text.c --- */
 
 /*
  * Does the expression speak of VLAN tags, so that it wants the answer that a

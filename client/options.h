@@ -3,6 +3,8 @@
  *
  * The word rule: words before the first option are sensors, all later words
  * are the filter; with none before, the first later word is the sensor.
+ * Options of one interface (-f -s -p -y) belong to the -i before them, and in
+ * front of the first -i to every one that has none of its own.
  * Reads the filter file; touches neither the network nor the output.
  */
 #ifndef CLIENT_OPTIONS_H
@@ -14,10 +16,14 @@
 
 #include "client/address.h"
 #include "common/err.h"
+#include "proto/codec.h"
 
 enum options_action {
 	OPTIONS_CAPTURE,
 	OPTIONS_LIST,		/* -D */
+	OPTIONS_LIST_LINK_TYPES,	/* -L */
+	OPTIONS_LIST_TIME_STAMPS,	/* -J */
+	OPTIONS_PLAN,		/* --plan, -d */
 	OPTIONS_HELP,
 	OPTIONS_VERSION,
 };
@@ -27,30 +33,45 @@ enum options_format { OPTIONS_PCAPNG, OPTIONS_PCAP };
 /* In the numbers of the protocol's Start. */
 enum options_direction { OPTIONS_INOUT, OPTIONS_IN, OPTIONS_OUT };
 
+/* One -i, with what holds for it. */
+struct options_interface {
+	const char	*name;		/* "eth0", "3", "any", "veth*", "netns:blue/eth0" */
+	const char	*filter_text;	/* never NULL; "" for everything */
+	uint32_t	 filter;	/* a number for each different filter, from 0 on */
+	uint32_t	 snaplen;	/* 1..PROTO_MAX_SNAPLEN */
+	bool		 no_promiscuous;
+	uint32_t	 link_type;	/* LINKTYPE_; 0: the interface's default */
+};
+
 /* Strings are borrowed from argv, but for filter. */
 struct options {
 	enum options_action action;
 
-	struct address	 sensor;	/* CAPTURE and LIST */
+	struct address	 sensor;	/* all but HELP and VERSION */
 	const char	*sensor_text;	/* as written */
 	const char	*server_name;	/* to verify; NULL: sensor.host */
 	const char	*cert, *key, *ca;	/* NULL: see certs.h */
 
-	const char	**interfaces;	/* at least one, all different */
+	struct options_interface *interfaces;	/* at least one, names all different */
 	uint32_t	 n_interfaces;
-	char		*filter;	/* never NULL; "" for everything */
-	uint32_t	 snaplen;	/* 1..PROTO_MAX_SNAPLEN */
+	char		*filter;	/* of an -i without -f; never NULL, "" for everything */
+	const char	*filter_file;	/* that filter was read from, or NULL */
 	uint64_t	 count;		/* -c; 0: no end */
 	uint64_t	 buffer_bytes;	/* -B; 0: the agent's default */
-	bool		 no_promiscuous;
 	enum options_direction direction;
 	bool		 exact_filter;	/* tags count as in a file, for every filter */
+	bool		 kernel_only;	/* refuse what the kernel cannot filter */
 	bool		 headers_only;
 	uint32_t	 sample;	/* 1 in so many packets; 0: all */
 	uint32_t	 sample_flows;	/* 1 in so many flows; 0: all */
+	bool		 cooked;	/* "any" is one cooked socket */
+	enum time_stamp_type time_stamp_type;
 
-	const char	*output;	/* path, or "-" for stdout */
+	unsigned	 dump;		/* OPTIONS_PLAN: number of -d, 1..3; 0: --plan */
+
+	const char	*output;	/* path, or "-" for stdout; NULL: none is needed */
 	enum options_format format;
+	bool		 split_by_linktype;	/* one file for each link type */
 
 	bool		 quiet;		/* no progress line: -q, or stdout */
 	unsigned	 verbose;	/* number of -v */

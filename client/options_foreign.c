@@ -23,9 +23,7 @@ static const struct {
 } foreign[] = {
 	{ "AXxrV", { "--print" }, reads },
 	{ "CGWzb", { "--ring-buffer" }, rotates },
-	{ "adIjJLy", { "--autostop", "--linktype",
-	    "--list-data-link-types", "--list-time-stamp-types",
-	    "--monitor-mode", "--time-stamp-type" }, later },
+	{ "aI", { "--autostop", "--monitor-mode" }, later },
 	{ "", { "--micro" }, nanoseconds },
 };
 

@@ -7,10 +7,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/link_type.h"
 #include "proto/limits.h"
 
 /* Over this, somebody has mistaken the unit. */
 #define BUFFER_MAX (UINT64_C(1) << 40)
+
+enum { PID_LARGEST = 1 << 22 };	/* the kernel's PID_MAX_LIMIT */
 
 /* Digits only: strtoull alone takes signs, blanks and what follows. */
 static bool
@@ -30,22 +33,50 @@ parse_u64(const char *text, const char **ret_rest, uint64_t *ret_value)
 	return true;
 }
 
+/* "netns:blue/" and "pid:77/" in front of a name: *ret_name is what follows. */
+static int
+parse_namespace(const char *text, const char **ret_name, struct err *err)
+{
+	static const char named[] = "netns:", of_process[] = "pid:";
+	bool is_named = strncmp(text, named, strlen(named)) == 0;
+	bool is_pid = strncmp(text, of_process, strlen(of_process)) == 0;
+	const char *name, *end;
+	uint64_t pid;
+
+	*ret_name = text;
+	if (!is_named && !is_pid)
+		return E_OK;
+	name = strchr(text, ':') + 1;
+	end = strchr(name, '/');
+	if (end == NULL)
+		return err_set(err, E_USAGE, "-i '%.60s': which interface there? "
+		    "-i %.60s/eth0, or -i %.60s/any for all", text, text, text);
+	if (is_named && (end == name || strcspn(name, "*?[") < (size_t)(end - name)))
+		return err_set(err, E_USAGE, "-i '%.60s': the name of one namespace is "
+		    "needed: netns:NAME/IFACE", text);
+	if (is_pid && (!parse_u64(name, &name, &pid) || name != end || pid == 0 ||
+	    pid > PID_LARGEST))
+		return err_set(err, E_USAGE, "-i '%.60s': the number of a process is "
+		    "needed: pid:NUMBER/IFACE", text);
+	*ret_name = end + 1;
+	return E_OK;
+}
+
 int
 options_value_interface(const char *text, struct err *err)
 {
-	if (text[0] == '\0' || strlen(text) > PROTO_MAX_NAME)
+	const char *name;
+	int code = parse_namespace(text, &name, err);
+
+	if (code != E_OK)
+		return code;
+	if (name[0] == '\0' || strlen(text) > PROTO_MAX_NAME || strchr(name, '/') != NULL)
 		return err_set(err, E_USAGE, "-i '%.60s': not the name of an "
 		    "interface (capclient -D SENSOR lists them)", text);
-	if (strcmp(text, "any") == 0)
-		return err_set(err, E_USAGE,
-		    "-i 'any': not there yet: repeat -i for each interface");
 	/* A strange name that the kernel allows can be given as its number. */
-	if (strchr(text, ',') != NULL)
+	if (strchr(name, ',') != NULL)
 		return err_set(err, E_USAGE,
 		    "-i '%.60s': no lists: repeat -i for each interface", text);
-	if (strpbrk(text, "*?[") != NULL)
-		return err_set(err, E_USAGE, "-i '%.60s': no patterns yet: repeat "
-		    "-i for each interface", text);
 	return E_OK;
 }
 
@@ -116,6 +147,39 @@ options_value_direction(const char *text, enum options_direction *ret_direction,
 			return E_OK;
 		}
 	return err_set(err, E_USAGE, "-Q '%.60s': in, out or inout is needed", text);
+}
+
+int
+options_value_link_type(const char *text, uint32_t *ret_link_type, struct err *err)
+{
+	uint32_t value;
+
+	/* 0 means "the default" on the wire; no interface of Linux has that type. */
+	if (!link_type_from_name(text, &value) || value == 0)
+		return err_set(err, E_USAGE, "-y '%.60s': not a link type: EN10MB, "
+		    "LINUX_SLL2 ... (capclient SENSOR -i IFACE -L lists those of an "
+		    "interface)", text);
+	*ret_link_type = value;
+	return E_OK;
+}
+
+int
+options_value_time_stamp(const char *text, enum time_stamp_type *ret_type,
+    struct err *err)
+{
+	static const struct { const char *name; enum time_stamp_type type; } names[] = {
+		{ "host", TIME_STAMP_HOST },
+		{ "adapter", TIME_STAMP_ADAPTER },
+		{ "adapter_unsynced", TIME_STAMP_ADAPTER_UNSYNCED },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(text, names[i].name) == 0) {
+			*ret_type = names[i].type;
+			return E_OK;
+		}
+	return err_set(err, E_USAGE, "-j '%.60s': host, adapter or adapter_unsynced is "
+	    "needed (capclient SENSOR -i IFACE -J lists those of an interface)", text);
 }
 
 int

@@ -1,32 +1,94 @@
 /*
- * programs - the user's filter as one program for each link type it fits.
+ * programs - the user's filters, each as a program for every link type needed.
  *
  * The client does not know a remote interface's link type before it asks for
- * the capture, so all forms travel and the agent takes the one it needs.
+ * the capture, so the usual forms travel, and the agent says when it needs
+ * another one.  What no kernel can run (a loop, too long) is kept here, and
+ * packets are judged as they arrive.
  */
 #ifndef CLIENT_PROGRAMS_H
 #define CLIENT_PROGRAMS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
+#include "client/options.h"
 #include "common/err.h"
+#include "proto/batch.h"
 #include "proto/codec.h"
 
-enum { PROGRAMS_MAX = 3 };	/* Ethernet, raw IP, cooked */
+struct programs_filter;		/* what programs.c knows of one filter */
 
 struct programs {
-	struct msg_program list[PROGRAMS_MAX];
+	/* For Start and UpdateFilter; [n], at options_interface.filter. */
+	struct msg_filter *filters;
 	uint32_t	 n;
-	bool		 exact_vlan;	/* the expression speaks of tags */
-	struct err	 missing;	/* why one could not be made; code E_OK if none */
+
+	/* programs.c's own */
+	struct programs_filter *known;	/* [n] */
+	uint8_t		*buf;		/* for a packet without its tag */
+	bool		 kernel_only;
 };
 
 /*
- * Compile text ("" makes no program: everything).  E_FILTER with libpcap's
- * message when it fits no link type at all.  Release with programs_fini().
+ * Compile every different filter of the options for Ethernet, raw IP and
+ * cooked packets, as far as it fits them.  A filter that no kernel can run is
+ * marked at_client and travels as a text.
+ *
+ * E_FILTER  with libpcap's message: it fits none of the three; or no kernel
+ *           can run it, and --kernel-only
+ * E_NOMEM, E_TOOBIG
+ *
+ * Release with programs_fini().  Blocks while names are looked up, and libpcap
+ * takes seconds for hundreds of terms.
  */
-int programs_init(struct programs *p, const char *text, struct err *err)
-    MUST_CHECK;
+int programs_init(struct programs *p, const struct options *options,
+    struct err *err) MUST_CHECK;
 void programs_fini(struct programs *p);
+
+/*
+ * Answer to NeedPrograms: compile for these link types too, where the
+ * expressions fit them.  Afterwards p->filters goes into another Start.
+ *
+ * E_FILTER  with libpcap's message: for one of them no filter gained a program
+ *           (so that asking again and again ends); --kernel-only as above
+ * E_TOOBIG  more than PROTO_MAX_PROGRAMS link types
+ * E_NOMEM
+ */
+int programs_need(struct programs *p, const uint32_t *link_types, uint32_t n,
+    struct err *err) MUST_CHECK;
+
+/*
+ * Make *ret_new of p, with the filter of --filter-file read anew and for the
+ * same link types.  p stays as it is: packets from before the change are
+ * judged by it.  On failure *ret_new is untouched; the codes of
+ * filter_read_file() and programs_init(), and E_STATE when there is no
+ * --filter-file.
+ */
+int programs_reload(const struct programs *p, const struct options *options,
+    struct programs *ret_new, struct err *err) MUST_CHECK;
+
+/*
+ * Make sure that programs_match() can answer for this filter and link type.
+ * E_FILTER with libpcap's message; E_NOMEM.
+ */
+int programs_prepare(struct programs *p, uint32_t filter, uint32_t link_type,
+    struct err *err) MUST_CHECK;
+
+/*
+ * Does the packet, with its bytes as the file has them, match this filter?
+ * Without exact_vlan the outer tag of a received packet is passed over, as live
+ * tcpdump does.  ifindex is the kernel's number of its interface on the
+ * sensor.  Compiles where programs_prepare() was not called; false where that
+ * fails.
+ */
+bool programs_match(struct programs *p, uint32_t filter, uint32_t link_type,
+    uint32_t ifindex, const struct packet_ref *packet);
+
+/*
+ * Why this filter is at_client ("'protochain' needs a loop ..."), or NULL when
+ * it is not.
+ */
+const char *programs_why_at_client(const struct programs *p, uint32_t filter);
 
 #endif /* CLIENT_PROGRAMS_H */

@@ -128,13 +128,17 @@ def test_a_bad_filter_is_known_before_anything_is_sent(lab):
             "syntax error")
 
 
-def test_a_filter_that_is_too_long_for_any_kernel(lab):
-    """As little a filter as one that does not parse; again no agent runs."""
+@pytest.mark.parametrize("text,cause", [
+    (" or ".join(f"ether[{i % 200}] = {1 + i // 200}" for i in range(2600)), "4096 instructions"),
+    ("ip6 protochain 17", "needs a loop"),
+])
+def test_kernel_only_refuses_what_no_kernel_can_run(lab, text, cause):
+    """Again no agent runs."""
     path = lab.file("filter")
     with open(path, "w", encoding="ascii") as f:
-        f.write(" or ".join(f"ether[{i % 200}] = {1 + i // 200}" for i in range(2600)))
-    refused(lab.client("-i", "cap0", "-w", lab.file("a.pcapng"), "--filter-file", path), 6,
-            "4096 instructions")
+        f.write(text)
+    refused(lab.client("-i", "cap0", "-w", lab.file("a.pcapng"), "--kernel-only",
+                       "--filter-file", path), 6, cause, "--kernel-only")
 
 
 def test_every_exit_status_is_documented():

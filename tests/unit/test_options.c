@@ -17,7 +17,7 @@
 
 enum { MAX_ARGS = 32 };
 
-/* Parse a command line written with blanks; '_' stands for one in a word. */
+/* Parse a command line written with blanks; '^' stands for one in a word. */
 static int
 parse_on(bool is_terminal, const char *line, struct options *ret_options,
     struct err *err)
@@ -31,7 +31,7 @@ parse_on(bool is_terminal, const char *line, struct options *ret_options,
 	for (char *w = strtok_r(copy, " ", &save); w != NULL && argc < MAX_ARGS;
 	    w = strtok_r(NULL, " ", &save)) {
 		for (char *p = w; *p != '\0'; p++)
-			if (*p == '_')
+			if (*p == '^')
 				*p = ' ';
 		argv[argc++] = w;
 	}
@@ -72,9 +72,9 @@ assert_words(const char *line, const char *host, const char *filter)
 
 	assert_int_equal(o.action, OPTIONS_CAPTURE);
 	assert_string_equal(o.sensor.host, host);
-	assert_string_equal(o.filter, filter);
 	assert_int_equal(o.n_interfaces, 1);
-	assert_string_equal(o.interfaces[0], "eth0");
+	assert_string_equal(o.interfaces[0].name, "eth0");
+	assert_string_equal(o.interfaces[0].filter_text, filter);
 	assert_string_equal(o.output, "x.pcapng");
 	options_free(&o);
 }
@@ -90,7 +90,7 @@ words_before_the_first_option_are_sensors_and_later_ones_the_filter(void **state
 	assert_words("-i eth0 -w x.pcapng s1", "s1", "");
 	assert_words("s1 -ieth0 -wx.pcapng -- udp -q", "s1", "udp -q");
 	assert_words("-i eth0 -w x.pcapng -- s1 udp", "s1", "udp");
-	assert_words("s1 --interface=eth0 --write x.pcapng -f udp_port_53", "s1", "udp port 53");
+	assert_words("s1 --interface=eth0 --write x.pcapng -f udp^port^53", "s1", "udp port 53");
 	assert_words("gateway:9443 -i eth0 -w x.pcapng", "gateway", "");
 	assert_words("s1 -i eth0 -w x.pcapng -f udp -n -U", "s1", "udp");
 }
@@ -119,7 +119,7 @@ an_interface_is_needed_and_each_only_once(void **state)
 
 	(void)state;
 	assert_int_equal(o.n_interfaces, 2);
-	assert_string_equal(o.interfaces[1], "3");
+	assert_string_equal(o.interfaces[1].name, "3");
 	options_free(&o);
 	assert_refused("s1 -w x", "capclient -D s1");
 	assert_refused("s1 -i eth0 -i eth0 -w x", "twice");
@@ -127,20 +127,92 @@ an_interface_is_needed_and_each_only_once(void **state)
 }
 
 static void
-several_interfaces_in_one_word_are_refused_with_the_way_to_name_them(void **state)
+an_interface_is_a_name_a_pattern_or_one_of_another_namespace(void **state)
 {
-	static const char *const words[] = { "any", "eth0,eth1", "eth*", "eth?", "eth[01]" };
+	static const char *const taken[] = {
+		"any", "eth*", "eth?", "veth[01]", "3", "netns:blue/eth0", "netns:blue/any",
+		"netns:blue/*", "pid:1/eth0", "pid:4194304/3",
+	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(taken); i++) {
 		char line[64];
+		struct options o;
 
-		snprintf(line, sizeof(line), "s1 -w x -i %s", words[i]);
-		assert_refused(line, "repeat -i for each interface");
-		assert_refused(line, words[i]);
+		snprintf(line, sizeof(line), "s1 -w x -i %s", taken[i]);
+		o = parse(line);
+		assert_string_equal(o.interfaces[0].name, taken[i]);
+		options_free(&o);
 	}
+	assert_refused("s1 -w x -i eth0,eth1", "repeat -i for each interface");
+	assert_refused("s1 -w x -i netns:blue", "-i netns:blue/eth0");
+	assert_refused("s1 -w x -i netns:/eth0", "netns:NAME/IFACE");
+	assert_refused("s1 -w x -i netns:b*/eth0", "netns:NAME/IFACE");
+	assert_refused("s1 -w x -i netns:blue/", "not the name");
+	assert_refused("s1 -w x -i netns:blue/a/b", "not the name");
+	assert_refused("s1 -w x -i blue/eth0", "not the name");
+	assert_refused("s1 -w x -i pid:x/eth0", "pid:NUMBER/IFACE");
+	assert_refused("s1 -w x -i pid:0/eth0", "pid:NUMBER/IFACE");
+	assert_refused("s1 -w x -i pid:4194305/eth0", "pid:NUMBER/IFACE");
+	assert_refused("s1 -w x -i pid:-1/eth0", "pid:NUMBER/IFACE");
 }
 
+static void
+any_stands_alone_in_its_namespace(void **state)
+{
+	struct options o = parse("s1 -w x -i any -i netns:blue/any -i netns:red/eth0");
+
+	(void)state;
+	assert_int_equal(o.n_interfaces, 3);
+	options_free(&o);
+	assert_refused("s1 -w x -i any -i eth0", "any has every interface");
+	assert_refused("s1 -w x -i eth* -i any", "any has every interface");
+	assert_refused("s1 -w x -i netns:blue/any -i netns:blue/eth0", "any has every");
+	o = parse("s1 -w x -i any --cooked -y linux_sll");
+	assert_true(o.cooked);
+	assert_int_equal(o.interfaces[0].link_type, 113);
+	options_free(&o);
+	assert_refused("s1 -w x -i eth0 --cooked", "only -i any");
+	assert_refused("s1 -w x -i any -i netns:blue/eth0 --cooked", "netns:blue/eth0");
+}
+
+static void
+assert_iface(const struct options_interface *got, const char *filter, uint32_t number,
+    uint32_t snaplen, bool no_promiscuous, uint32_t link_type)
+{
+	assert_string_equal(got->filter_text, filter);
+	assert_int_equal(got->filter, number);
+	assert_int_equal(got->snaplen, snaplen);
+	assert_int_equal(got->no_promiscuous, no_promiscuous);
+	assert_int_equal(got->link_type, link_type);
+}
+
+static void
+options_behind_an_interface_are_its_own_and_before_the_first_the_defaults(void **state)
+{
+	struct options o = parse("s1 -w x -s 100 -f udp -i a -s 200 -p -i b -f tcp "
+	    "-i c -y LINUX_SLL2 -s 0 -i d -f tcp");
+
+	(void)state;
+	assert_int_equal(o.n_interfaces, 4);
+	assert_iface(&o.interfaces[0], "udp", 0, 200, true, 0);
+	assert_iface(&o.interfaces[1], "tcp", 1, 100, false, 0);
+	assert_iface(&o.interfaces[2], "udp", 0, 262144, false, 276);
+	assert_iface(&o.interfaces[3], "tcp", 1, 100, false, 0);
+	options_free(&o);
+	o = parse("s1 -p -y 1 -i a -i b -f tcp -w x arp");
+	assert_iface(&o.interfaces[0], "arp", 0, 261120, true, 1);
+	assert_iface(&o.interfaces[1], "tcp", 1, 261120, true, 1);
+	options_free(&o);
+	assert_refused("s1 -w x -i a -i b -f tcp or ip6", "words ('or')");
+	assert_refused("s1 -f udp -i a -f tcp -w x arp", "-f: together with filter words");
+	assert_refused("s1 -w x -s 1 -s 2 -i a", "-s: given twice");
+	assert_refused("s1 -w x -i a -s 1 -s 2", "-s: given twice");
+	assert_refused("s1 -w x -i a -f udp -f tcp", "-f: given twice");
+	assert_refused("s1 -w x -i a -y 1 -y 1", "-y: given twice");
+	assert_refused("s1 -w x -i a -y NOSUCH", "-y 'NOSUCH': not a link type");
+	assert_refused("s1 -w x -i a -y 0", "-y '0': not a link type");
+}
 static void
 an_option_is_not_taken_for_the_value_of_the_one_before(void **state)
 {
@@ -212,22 +284,22 @@ numbers_are_checked(void **state)
 	struct options o = parse("s1 -i eth0 -w x");
 
 	(void)state;
-	assert_int_equal(o.snaplen, 261120);
+	assert_int_equal(o.interfaces[0].snaplen, 261120);
 	assert_int_equal(o.count, 0);
 	assert_int_equal(o.buffer_bytes, 0);
 	options_free(&o);
 	o = parse("s1 -i eth0 -w x -s 0 -c 1 -B 4096");
-	assert_int_equal(o.snaplen, 262144);
+	assert_int_equal(o.interfaces[0].snaplen, 262144);
 	assert_int_equal(o.count, 1);
 	assert_int_equal(o.buffer_bytes, 4096 * 1024);
 	options_free(&o);
 	o = parse("s1 -i eth0 -w x -s 262144 -c 18446744073709551615 -B 2M");
-	assert_int_equal(o.snaplen, 262144);
+	assert_int_equal(o.interfaces[0].snaplen, 262144);
 	assert_true(o.count == UINT64_MAX);
 	assert_int_equal(o.buffer_bytes, 2 << 20);
 	options_free(&o);
 	o = parse("s1 -i eth0 -w x --snapshot-length 1 --buffer-size=1g");
-	assert_int_equal(o.snaplen, 1);
+	assert_int_equal(o.interfaces[0].snaplen, 1);
 	assert_int_equal(o.buffer_bytes, 1 << 30);
 	options_free(&o);
 
@@ -244,7 +316,7 @@ numbers_are_checked(void **state)
 	assert_refused("s1 -i eth0 -w x -s 18446744073709551617", "-s");
 	assert_refused("s1 -i eth0 -w x -c 0", "-c");
 	assert_refused("s1 -i eth0 -w x -c +1", "-c");
-	assert_refused("s1 -i eth0 -w x -c _1", "-c");
+	assert_refused("s1 -i eth0 -w x -c ^1", "-c");
 	assert_refused("s1 -i eth0 -w x -c 18446744073709551616", "-c");
 	assert_refused("s1 -i eth0 -w x -B 0", "-B");
 	assert_refused("s1 -i eth0 -w x -B 1T", "-B");
@@ -305,11 +377,11 @@ options_of_tcpdump_that_are_not_ours_say_what_to_do_instead(void **state)
 	assert_letters_refused("AXxrV", "capclient only captures: read the file with "
 	    "tcpdump -r, or use -w - | tcpdump -nr - -X");
 	assert_letters_refused("CGWzb", "no rotation yet: use -w - | dumpcap -i - -b ");
-	assert_letters_refused("jJLyIad", "not yet");
+	assert_letters_refused("Ia", "not yet");
 	assert_letters_refused("EHMNRTYZg~", "no such option: see capclient --help");
 	assert_refused("s1 -i eth0 -w x --print", "--print: capclient only captures");
-	assert_refused("s1 -i eth0 -w x --time-stamp-type host", "--time-stamp-type: not yet");
-	assert_refused("s1 -i eth0 -w x --lin", "--lin: no such option");
+	assert_refused("s1 -i eth0 -w x --monitor-mode", "--monitor-mode: not yet");
+	assert_refused("s1 -i eth0 -w x --li", "--li: no such option");
 	assert_refused("s1 -i eth0 -w x --micro", "nanoseconds");
 	assert_refused("s1 -i eth0 -w x --time-stamp-precision=micro", "nanoseconds");
 }
@@ -362,6 +434,70 @@ listing_takes_a_sensor_and_nothing_of_a_capture(void **state)
 }
 
 static void
+what_an_interface_can_is_listed_for_those_named(void **state)
+{
+	struct options o = parse("s1 -i eth0 -L");
+
+	(void)state;
+	assert_int_equal(o.action, OPTIONS_LIST_LINK_TYPES);
+	assert_string_equal(o.interfaces[0].name, "eth0");
+	options_free(&o);
+	o = parse("s1 --list-time-stamp-types -i eth0 -i veth*");
+	assert_int_equal(o.action, OPTIONS_LIST_TIME_STAMPS);
+	assert_int_equal(o.n_interfaces, 2);
+	options_free(&o);
+	assert_refused("s1 -L", "name one with -i");
+	assert_refused("s1 -J -i eth0 -w x", "-J: lists what an interface can and ends: "
+	    "leave out -w");
+	assert_refused("s1 -L -i eth0 udp", "leave out 'udp'");
+	assert_refused("s1 -L -J -i eth0", "-J: together with -L");
+	assert_refused("s1 -D --plan", "--plan: together with -D");
+}
+
+static void
+a_plan_needs_no_output_and_takes_a_captures_options(void **state)
+{
+	static const struct { const char *line; unsigned dump; } cases[] = {
+		{ "s1 -i eth0 --plan", 0 }, { "s1 -i eth0 -d udp", 1 },
+		{ "s1 -i eth0 -dd", 2 }, { "s1 -i eth0 -d -d -d -d", 3 },
+		{ "s1 -i eth0 --plan -w x -c 5 -Q in --split-by-linktype", 0 },
+	};
+	struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		o = parse(cases[i].line);
+		assert_int_equal(o.action, OPTIONS_PLAN);
+		assert_int_equal(o.dump, cases[i].dump);
+		assert_string_equal(o.interfaces[0].name, "eth0");
+		options_free(&o);
+	}
+	assert_refused("s1 --plan", "name one with -i");
+	assert_refused("s1 -i eth0 -d --plan", "-d: together with --plan");
+	assert_refused("s1 -i eth0 --plan -d", "-d: together with --plan");
+}
+
+static void
+further_options_of_a_capture_are_taken(void **state)
+{
+	struct options o = parse("s1 -i eth0 -w x --kernel-only --split-by-linktype "
+	    "-j adapter_unsynced");
+
+	(void)state;
+	assert_true(o.kernel_only && o.split_by_linktype);
+	assert_int_equal(o.time_stamp_type, TIME_STAMP_ADAPTER_UNSYNCED);
+	options_free(&o);
+	o = parse("s1 -i eth0 -w x --time-stamp-type adapter");
+	assert_int_equal(o.time_stamp_type, TIME_STAMP_ADAPTER);
+	options_free(&o);
+	o = parse("s1 -i eth0 -w x -j host");
+	assert_int_equal(o.time_stamp_type, TIME_STAMP_HOST);
+	options_free(&o);
+	assert_refused("s1 -i eth0 -w x -j host_hiprec", "-j 'host_hiprec': host, adapter");
+	assert_refused("s1 -i eth0 -w - --split-by-linktype", "stdout is one");
+}
+
+static void
 help_and_version_need_nothing_else(void **state)
 {
 	struct options o = parse("-h");
@@ -391,11 +527,20 @@ the_filter_can_come_from_a_file(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, "udp\nport 53\n", 12), 12);
 	close(fd);
-	snprintf(line, sizeof(line), "s1 -i eth0 -w x --filter-file %s", path);
+	/* The file's text may change: never the same as one that does not. */
+	snprintf(line, sizeof(line), "s1 -w x --filter-file %s -i a -i b -f udp^port^53 "
+	    "-i c", path);
 	o = parse(line);
-	assert_non_null(strstr(o.filter, "udp port 53"));
+	assert_string_equal(o.filter, "udp port 53");
+	assert_string_equal(o.filter_file, path);
+	assert_iface(&o.interfaces[0], "udp port 53", 0, 261120, false, 0);
+	assert_iface(&o.interfaces[1], "udp port 53", 1, 261120, false, 0);
+	assert_int_equal(o.interfaces[2].filter, 0);
 	options_free(&o);
+	snprintf(line, sizeof(line), "s1 -i a -f udp -w x --filter-file %s", path);
+	assert_refused(line, "-f: together with --filter-file");
 	unlink(path);
+	snprintf(line, sizeof(line), "s1 -i eth0 -w x --filter-file %s", path);
 	assert_refused(line, path);
 }
 
@@ -519,7 +664,9 @@ main(void)
 		cmocka_unit_test(words_before_the_first_option_are_sensors_and_later_ones_the_filter),
 		cmocka_unit_test(confusing_words_are_refused),
 		cmocka_unit_test(an_interface_is_needed_and_each_only_once),
-		cmocka_unit_test(several_interfaces_in_one_word_are_refused_with_the_way_to_name_them),
+		cmocka_unit_test(an_interface_is_a_name_a_pattern_or_one_of_another_namespace),
+		cmocka_unit_test(any_stands_alone_in_its_namespace),
+		cmocka_unit_test(options_behind_an_interface_are_its_own_and_before_the_first_the_defaults),
 		cmocka_unit_test(an_option_is_not_taken_for_the_value_of_the_one_before),
 		cmocka_unit_test(no_progress_line_stands_in_what_a_pipes_reader_prints),
 		cmocka_unit_test(the_output_says_the_format),
@@ -530,6 +677,9 @@ main(void)
 		cmocka_unit_test(options_of_tcpdump_that_are_not_ours_say_what_to_do_instead),
 		cmocka_unit_test(direction_and_samples_are_taken_strictly),
 		cmocka_unit_test(listing_takes_a_sensor_and_nothing_of_a_capture),
+		cmocka_unit_test(what_an_interface_can_is_listed_for_those_named),
+		cmocka_unit_test(a_plan_needs_no_output_and_takes_a_captures_options),
+		cmocka_unit_test(further_options_of_a_capture_are_taken),
 		cmocka_unit_test(help_and_version_need_nothing_else),
 		cmocka_unit_test(the_filter_can_come_from_a_file),
 		cmocka_unit_test(every_error_has_a_status_and_causes_differ),

@@ -1,26 +1,40 @@
-/* client/programs: one filter in every form that a sensor may need. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+/* client/programs: each filter in every form that a sensor may need, or judged here. */
+#include "tests/unit/bpf_lab.h"
 
-#include <cmocka.h>
+#include <linux/if_packet.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "client/programs.h"
-#include "common/bpf.h"
 #include "proto/limits.h"
 
-enum { ETHERNET = 1, RAW_IP = 101, COOKED = 276 };
+enum { ETHERNET = 1, PPP = 9, RAW_IP = 101, COOKED = 276 };
+
+/* One interface, one filter. */
+static struct options
+options_of(struct options_interface *iface, const char *text)
+{
+	*iface = (struct options_interface){ .name = "eth0", .filter_text = text };
+	return (struct options){ .interfaces = iface, .n_interfaces = 1 };
+}
+
+static int
+init(struct programs *p, const char *text, struct err *err)
+{
+	struct options_interface iface;
+	struct options o = options_of(&iface, text);
+
+	return programs_init(p, &o, err);
+}
 
 static const struct msg_program *
 find(const struct programs *p, uint32_t link_type)
 {
-	for (uint32_t i = 0; i < p->n; i++)
-		if (p->list[i].link_type == link_type)
-			return &p->list[i];
+	const struct msg_filter *f = &p->filters[0];
+
+	for (uint32_t i = 0; i < f->n_programs; i++)
+		if (f->programs[i].link_type == link_type)
+			return &f->programs[i];
 	return NULL;
 }
 
@@ -39,10 +53,11 @@ no_filter_makes_no_program(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(programs_init(&p, "", &err), E_OK);
-	assert_int_equal(p.n, 0);
-	assert_false(p.exact_vlan);
-	assert_int_equal(p.missing.code, E_OK);
+	assert_int_equal(init(&p, "", &err), E_OK);
+	assert_int_equal(p.n, 1);
+	assert_int_equal(p.filters[0].n_programs, 0);
+	assert_string_equal(p.filters[0].text, "");
+	assert_false(p.filters[0].exact_vlan || p.filters[0].at_client);
 	programs_fini(&p);
 }
 
@@ -54,9 +69,9 @@ a_filter_that_fits_everywhere_comes_in_every_form(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(programs_init(&p, "udp port 53", &err), E_OK);
-	assert_int_equal(p.n, PROGRAMS_MAX);
-	assert_int_equal(p.missing.code, E_OK);
+	assert_int_equal(init(&p, "udp port 53", &err), E_OK);
+	assert_int_equal(p.filters[0].n_programs, ARRAY_LEN(types));
+	assert_string_equal(p.filters[0].text, "udp port 53");
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		const struct msg_program *m = find(&p, types[i]);
 
@@ -65,23 +80,32 @@ a_filter_that_fits_everywhere_comes_in_every_form(void **state)
 	}
 	/* Where the IP header begins differs, so the programs do. */
 	assert_int_not_equal(count_insns(&p, ETHERNET), count_insns(&p, RAW_IP));
+	assert_null(programs_why_at_client(&p, 0));
 	programs_fini(&p);
 	programs_fini(&p);
 }
 
 static void
-a_filter_that_fits_some_says_why_the_others_are_missing(void **state)
+each_different_filter_is_compiled_once_in_its_place(void **state)
 {
+	struct options_interface ifaces[] = {
+		{ .name = "a", .filter_text = "udp", .filter = 0 },
+		{ .name = "b", .filter_text = "vlan 5", .filter = 1 },
+		{ .name = "c", .filter_text = "udp", .filter = 0 },
+		{ .name = "d", .filter_text = "", .filter = 2 },
+	};
+	struct options o = { .interfaces = ifaces, .n_interfaces = 4, .exact_filter = true };
 	struct programs p;
 	struct err err;
 
 	(void)state;
-	assert_int_equal(programs_init(&p, "ether host 02:00:00:00:00:01", &err),
-	    E_OK);
-	assert_non_null(find(&p, ETHERNET));
-	assert_null(find(&p, RAW_IP));
-	assert_int_equal(p.missing.code, E_FILTER);
-	assert_true(strlen(p.missing.what) > 0);
+	assert_int_equal(programs_init(&p, &o, &err), E_OK);
+	assert_int_equal(p.n, 3);
+	assert_string_equal(p.filters[0].text, "udp");
+	assert_string_equal(p.filters[1].text, "vlan 5");
+	assert_string_equal(p.filters[2].text, "");
+	assert_true(p.filters[0].exact_vlan);
+	assert_int_equal(p.filters[1].n_programs, 1);	/* tags are Ethernet's */
 	programs_fini(&p);
 }
 
@@ -92,8 +116,9 @@ a_filter_that_is_none_is_refused_with_libpcaps_words(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(programs_init(&p, "port and and 53", &err), E_FILTER);
+	assert_int_equal(init(&p, "port and and 53", &err), E_FILTER);
 	assert_non_null(strstr(err.what, "port and and 53"));
+	assert_non_null(strstr(err.what, "EN10MB"));
 	assert_non_null(strstr(err.what, "syntax error"));
 	assert_int_equal(p.n, 0);
 	programs_fini(&p);
@@ -106,33 +131,264 @@ a_filter_about_tags_is_marked(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(programs_init(&p, "vlan 100 and udp", &err), E_OK);
-	assert_true(p.exact_vlan);
+	assert_int_equal(init(&p, "vlan 100 and udp", &err), E_OK);
+	assert_true(p.filters[0].exact_vlan);
 	programs_fini(&p);
-	assert_int_equal(programs_init(&p, "udp", &err), E_OK);
-	assert_false(p.exact_vlan);
+	assert_int_equal(init(&p, "udp", &err), E_OK);
+	assert_false(p.filters[0].exact_vlan);
 	programs_fini(&p);
 }
 
 static void
-a_filter_of_too_many_instructions_is_refused_once(void **state)
+further_link_types_are_compiled_when_the_agent_asks(void **state)
 {
-	enum { TERMS = 3000, TERM_LEN = 20 };
-	char *text = malloc(TERMS * TERM_LEN);
-	size_t used = 0;
+	static const uint32_t more[] = { PPP }, none[] = { 105 };
 	struct programs p;
 	struct err err;
 
 	(void)state;
+	assert_int_equal(init(&p, "udp", &err), E_OK);
+	assert_null(find(&p, PPP));
+	assert_int_equal(programs_need(&p, more, 1, &err), E_OK);
+	assert_non_null(find(&p, PPP));
+	assert_int_equal(programs_need(&p, more, 1, &err), E_STATE);	/* has it */
+	programs_fini(&p);
+
+	assert_int_equal(init(&p, "ether broadcast", &err), E_OK);
+	assert_int_equal(programs_need(&p, more, 1, &err), E_FILTER);
+	assert_non_null(strstr(err.what, "PPP"));
+	assert_int_equal(programs_need(&p, none, 1, &err), E_OK);	/* 802.11 has it */
+	programs_fini(&p);
+}
+
+/* More instructions than a kernel takes: 3000 different tests. */
+static char *
+long_filter(void)
+{
+	enum { TERMS = 3000, TERM_LEN = 20 };
+	char *text = malloc(TERMS * TERM_LEN);
+	size_t used = 0;
+
 	assert_non_null(text);
 	for (int i = 0; i < TERMS; i++)
 		used += (size_t)snprintf(text + used, TERM_LEN, "%sip[%d]=%d",
 		    i == 0 ? "" : " or ", i % 60, i / 60);
 	assert_true(used < PROTO_MAX_FILTER_TEXT);
-	assert_int_equal(programs_init(&p, text, &err), E_FILTER);
-	assert_int_equal(p.n, 0);
+	return text;
+}
+
+static void
+assert_only_here(const char *text, const char *why)
+{
+	struct options_interface iface;
+	struct options o = options_of(&iface, text);
+	struct programs p;
+	struct err err;
+
+	assert_int_equal(programs_init(&p, &o, &err), E_OK);
+	assert_true(p.filters[0].at_client);
+	assert_int_equal(p.filters[0].n_programs, 0);
+	assert_non_null(strstr(programs_why_at_client(&p, 0), why));
 	programs_fini(&p);
+	o.kernel_only = true;
+	assert_int_equal(programs_init(&p, &o, &err), E_FILTER);
+	assert_non_null(strstr(err.what, why));
+	assert_non_null(strstr(err.what, "--kernel-only"));
+	programs_fini(&p);
+}
+
+static void
+what_no_kernel_can_run_is_left_to_the_client(void **state)
+{
+	char *text = long_filter();
+
+	(void)state;
+	assert_only_here("ip6 protochain 17", "needs a loop");
+	assert_only_here(text, "4096 instructions");
 	free(text);
+}
+
+static void
+a_loop_and_the_kernels_knowledge_exclude_each_other(void **state)
+{
+	struct programs p;
+	struct err err;
+
+	(void)state;
+	/* A cooked packet tells its direction itself. */
+	assert_int_equal(init(&p, "inbound and ip6 protochain 17", &err), E_OK);
+	assert_int_equal(programs_prepare(&p, 0, COOKED, &err), E_OK);
+	assert_int_equal(programs_prepare(&p, 0, ETHERNET, &err), E_FILTER);
+	assert_non_null(strstr(err.what, "not in one expression"));
+	programs_fini(&p);
+}
+
+/* --- judging here --- */
+
+static struct packet_ref
+packet_of(const uint8_t *data, uint32_t len, uint8_t type)
+{
+	return (struct packet_ref){
+		.meta = { .captured_len = len, .original_len = len, .type = type },
+		.data = data,
+	};
+}
+
+static bool
+matches(const char *text, bool is_exact, const uint8_t *data, uint32_t len, uint8_t type)
+{
+	struct options_interface iface;
+	struct options o = options_of(&iface, text);
+	struct packet_ref packet = packet_of(data, len, type);
+	struct programs p;
+	struct err err;
+	bool is_match;
+
+	o.exact_filter = is_exact;
+	assert_int_equal(programs_init(&p, &o, &err), E_OK);
+	assert_int_equal(programs_prepare(&p, 0, ETHERNET, &err), E_OK);
+	is_match = programs_match(&p, 0, ETHERNET, 7, &packet);
+	programs_fini(&p);
+	return is_match;
+}
+
+/* Ethernet, tag 5, IPv4, UDP 5353 > 53. */
+static const uint8_t tagged[] = {
+	2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0, 0, 5, 8, 0,
+	0x45, 0, 0, 0x20, 0, 1, 0, 0, 0x40, 0x11, 0x66, 0xca, 10, 0, 0, 1, 10, 0, 0, 2,
+	0x14, 0xe9, 0, 0x35, 0, 0xc, 0, 0, 'a', 'b', 'c', 'd',
+};
+
+static void
+tags_are_passed_over_as_by_the_kernel_unless_they_count(void **state)
+{
+	const uint8_t in = PACKET_HOST, out = PACKET_OUTGOING;
+	uint32_t len = sizeof(tagged);
+
+	(void)state;
+	assert_true(matches("udp port 53", false, tagged, len, in));
+	assert_false(matches("udp port 53", false, tagged, len, out));
+	assert_false(matches("udp port 53", true, tagged, len, in));
+	assert_true(matches("vlan 5 and udp port 53", false, tagged, len, in));
+	assert_false(matches("vlan 6", false, tagged, len, in));
+	assert_true(matches("len = 46", false, tagged, len, in));
+	assert_true(matches("len = 50", true, tagged, len, in));
+	/* Cut inside the tag, and behind it. */
+	assert_true(matches("ether[0] = 2", false, tagged, 14, in));
+	assert_false(matches("udp", false, tagged, 17, in));
+}
+
+static void
+direction_and_ifindex_are_known_from_the_stream(void **state)
+{
+	const uint8_t in = PACKET_HOST, out = PACKET_OUTGOING;
+	uint32_t len = sizeof(tagged);
+
+	(void)state;
+	assert_true(matches("inbound", false, tagged, len, in));
+	assert_false(matches("inbound", false, tagged, len, out));
+	assert_true(matches("outbound and vlan 5 and udp", false, tagged, len, out));
+	assert_false(matches("outbound and udp", true, tagged, len, in));
+	assert_true(matches("ifindex 7", false, tagged, len, in));
+	assert_false(matches("ifindex 8", false, tagged, len, in));
+}
+
+static void
+loops_and_long_programs_are_run_here(void **state)
+{
+	/* IPv6, hop-by-hop options, UDP. */
+	static const uint8_t chain[] = {
+		2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x86, 0xdd,
+		0x60, 0, 0, 0, 0, 16, 0, 64, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+		0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2,
+		17, 0, 1, 4, 0, 0, 0, 0, 0, 1, 0, 2, 0, 8, 0, 0,
+	};
+	char *text = long_filter();
+	uint8_t ipv4[] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 20,
+		0, 0, 0, 0, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0xff, 0xff };
+
+	(void)state;
+	assert_true(matches("ip6 protochain 17", false, chain, sizeof(chain), 0));
+	assert_false(matches("ip6 protochain 6", false, chain, sizeof(chain), 0));
+	/* Its terms ask for 0 to 49 at each place. */
+	assert_true(matches(text, false, ipv4, sizeof(ipv4), 0));
+	memset(ipv4 + 14, 0xff, sizeof(ipv4) - 14);
+	assert_false(matches(text, false, ipv4, sizeof(ipv4), 0));
+	free(text);
+}
+
+static void
+a_link_type_that_was_not_prepared_is_compiled_or_matches_nothing(void **state)
+{
+	struct packet_ref packet = packet_of(tagged + 18, sizeof(tagged) - 18, 0);
+	struct programs p;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(init(&p, "ip protochain 17", &err), E_OK);
+	assert_true(programs_match(&p, 0, RAW_IP, 1, &packet));
+	assert_false(programs_match(&p, 0, 9999, 1, &packet));
+	assert_int_equal(programs_prepare(&p, 0, 9999, &err), E_FILTER);
+	programs_fini(&p);
+}
+
+/* --- --filter-file --- */
+
+static void
+write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void
+a_file_read_anew_replaces_its_filter_and_no_other(void **state)
+{
+	static const uint32_t more[] = { PPP };
+	char path[] = "/tmp/test_programs.XXXXXX", file_text[] = "udp";
+	struct options_interface ifaces[] = {
+		{ .name = "a", .filter_text = file_text, .filter = 0 },
+		{ .name = "b", .filter_text = "tcp", .filter = 1 },
+	};
+	struct options o = { .interfaces = ifaces, .n_interfaces = 2, .filter = file_text,
+	    .filter_file = path };
+	struct programs p, new = { .n = 77 };
+	struct err err;
+
+	(void)state;
+	close(mkstemp(path));
+	assert_int_equal(programs_init(&p, &o, &err), E_OK);
+	assert_int_equal(programs_need(&p, more, 1, &err), E_OK);
+
+	write_file(path, "udp and and");
+	assert_int_equal(programs_reload(&p, &o, &new, &err), E_FILTER);
+	assert_int_equal(new.n, 77);
+
+	write_file(path, "arp");
+	assert_int_equal(programs_reload(&p, &o, &new, &err), E_OK);
+	assert_int_equal(new.n, 2);
+	assert_string_equal(new.filters[0].text, "arp");
+	assert_string_equal(new.filters[1].text, "tcp");
+	assert_int_equal(new.filters[1].n_programs, 4);
+	assert_string_equal(p.filters[0].text, "udp");
+	assert_int_equal(p.filters[0].n_programs, 4);
+	programs_fini(&p);
+
+	/* And once more, from what was read anew; to a filter of everything. */
+	write_file(path, "# nothing\n");
+	assert_int_equal(programs_reload(&new, &o, &p, &err), E_OK);
+	assert_int_equal(p.filters[0].n_programs, 0);
+	assert_string_equal(p.filters[0].text, "");
+	programs_fini(&p);
+	unlink(path);
+	assert_int_equal(programs_reload(&new, &o, &p, &err), E_USAGE);
+	o.filter_file = NULL;
+	assert_int_equal(programs_reload(&new, &o, &p, &err), E_STATE);
+	programs_fini(&new);
 }
 
 int
@@ -141,10 +397,17 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_filter_makes_no_program),
 		cmocka_unit_test(a_filter_that_fits_everywhere_comes_in_every_form),
-		cmocka_unit_test(a_filter_that_fits_some_says_why_the_others_are_missing),
+		cmocka_unit_test(each_different_filter_is_compiled_once_in_its_place),
 		cmocka_unit_test(a_filter_that_is_none_is_refused_with_libpcaps_words),
 		cmocka_unit_test(a_filter_about_tags_is_marked),
-		cmocka_unit_test(a_filter_of_too_many_instructions_is_refused_once),
+		cmocka_unit_test(further_link_types_are_compiled_when_the_agent_asks),
+		cmocka_unit_test(what_no_kernel_can_run_is_left_to_the_client),
+		cmocka_unit_test(a_loop_and_the_kernels_knowledge_exclude_each_other),
+		cmocka_unit_test(tags_are_passed_over_as_by_the_kernel_unless_they_count),
+		cmocka_unit_test(direction_and_ifindex_are_known_from_the_stream),
+		cmocka_unit_test(loops_and_long_programs_are_run_here),
+		cmocka_unit_test(a_link_type_that_was_not_prepared_is_compiled_or_matches_nothing),
+		cmocka_unit_test(a_file_read_anew_replaces_its_filter_and_no_other),
 	};
 
 	return cmocka_run_group_tests_name("client/programs", tests, NULL, NULL);
