@@ -5,6 +5,7 @@ docs/DESIGN.md lists all of them, with the test that shows each.
 """
 import contextlib
 import os
+import re
 import signal
 
 import pytest
@@ -13,8 +14,30 @@ import capfile
 import devices
 import frames
 import witness
-from lab import ETH_P_ALL, eventually
+from lab import ETH_P_ALL, TOP, eventually
 from witness import SLL2
+
+
+FOLDERS = {"unit": ("tests/unit", ".c"), "sys": ("tests/sys", ".c"), "": ("tests/net", ".py")}
+
+
+def corners():
+    """The table's rows: number, its last column."""
+    with open(os.path.join(TOP, "docs/DESIGN.md"), encoding="utf-8") as f:
+        rows = [line.split("|") for line in f if re.match(r"\| \d+ \|", line)]
+    return [(int(row[1]), row[4]) for row in rows]
+
+
+def test_the_table_of_corners_names_tests_that_exist():
+    assert [number for number, _ in corners()] == sorted({number for number, _ in corners()})
+    for number, shown_by in corners():
+        named = re.findall(r"`(?:(unit|sys)/)?(\w+): (\w+)`", shown_by)
+        assert named or shown_by.startswith(" no: "), number
+        assert len(named) == shown_by.count(": ") or shown_by.startswith(" no: "), number
+        for folder, name, test in named:
+            where, suffix = FOLDERS[folder]
+            with open(os.path.join(TOP, where, name + suffix), encoding="utf-8") as f:
+                assert re.search(rf"^(def )?{test}\(", f.read(), re.M), f"{number}: {name}: {test}"
 
 
 def numbers(path):
