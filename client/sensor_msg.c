@@ -45,9 +45,22 @@ take_need_programs(struct sensor *s, const struct msg_need_programs *need)
 	s->events->need_programs(need, s->arg);
 }
 
+/* Such a message may come early, but what it stands before must be to come. */
+static bool
+is_late(struct sensor *s, uint64_t sequence)
+{
+	if (sequence >= s->next_sequence)
+		return false;
+	sensor_fail_with(s, E_BADMSG, "the agent's message stands before what "
+	    "has come already");
+	return true;
+}
+
 static void
 take_interface_added(struct sensor *s, const struct msg_interface_added *added)
 {
+	if (is_late(s, added->sequence))
+		return;
 	if (s->n_interfaces == PROTO_MAX_INTERFACES) {
 		sensor_fail_with(s, E_BADMSG, "the agent added more interfaces than a "
 		    "capture can have");
@@ -60,6 +73,8 @@ take_interface_added(struct sensor *s, const struct msg_interface_added *added)
 static void
 take_event(struct sensor *s, const struct msg_event *event)
 {
+	if (is_late(s, event->sequence))
+		return;
 	if (event->iface >= s->n_interfaces && event->iface != CAPTURE_EVENT_WHOLE)
 		sensor_fail_with(s, E_BADMSG, "the agent reported an event of another "
 		    "interface than it captures on");
@@ -76,6 +91,8 @@ take_filter_changed(struct sensor *s, const struct msg_filter_changed *changed)
 		    "it was asked to");
 		return;
 	}
+	if (changed->code == E_OK && is_late(s, changed->sequence))
+		return;
 	s->asked_change = 0;
 	s->events->filter_changed(changed, s->arg);
 }

@@ -688,6 +688,51 @@ places_for_more_interfaces_than_there_are_are_refused(void **state)
 	assert_failed_once(lab, E_BADMSG, "filter");
 }
 
+/* Set where a message of this kind stands in the stream. */
+static void
+set_sequence(struct msg *msg, uint64_t sequence)
+{
+	if (msg->type == MSG_EVENT)
+		msg->event.sequence = sequence;
+	else if (msg->type == MSG_FILTER_CHANGED)
+		msg->filter_changed.sequence = sequence;
+	else
+		msg->interface_added.sequence = sequence;
+}
+
+static void
+messages_may_come_early_but_not_late(void **state)
+{
+	static const enum msg_type types[] = { MSG_EVENT, MSG_FILTER_CHANGED,
+	    MSG_INTERFACE_ADDED };
+
+	close_lab(state);
+	for (size_t i = 0; i < 3 * ARRAY_LEN(types); i++) {
+		struct msg msg = sample(types[i / 3]);
+		struct lab *lab;
+
+		open_lab(state);
+		lab = *state;
+		advance(lab, STREAMING);
+		ask_change(lab, 1);
+		send_batch(lab, 1, 1, 0);
+		send_batch(lab, 2, 1, 0);
+		set_sequence(&msg, i % 3 + 2);		/* 3 is next */
+		peer_lab_send(&lab->agent, &msg);
+		if (i % 3 == 0) {
+			assert_failed_once(lab, E_BADMSG, "already");
+			close_lab(state);
+			continue;
+		}
+		send_batch(lab, 3, 1, 0);
+		while (lab->n_batches < 3)
+			loop_lab_run_ms(lab->loop, 1);
+		assert_int_equal(lab->n_failed, 0);
+		close_lab(state);
+	}
+	open_lab(state);
+}
+
 /* --- messages in the wrong state --- */
 
 static bool
@@ -1180,6 +1225,7 @@ main(void)
 		IN_LAB(each_change_of_the_filter_has_one_answer),
 		IN_LAB(answers_to_another_change_are_refused),
 		IN_LAB(places_for_more_interfaces_than_there_are_are_refused),
+		IN_LAB(messages_may_come_early_but_not_late),
 		IN_LAB(every_message_in_every_state_is_taken_or_refused),
 		IN_LAB(another_version_is_refused),
 		IN_LAB(a_start_without_interface_is_refused),
