@@ -8,6 +8,7 @@
 #include "common/bpf_link.h"
 #include "common/log.h"
 #include "common/mailbox.h"
+#include "server/wanted.h"
 
 enum {
 	LOG_MIN = 2 << 20,	/* a few batches: below it every pause loses some */
@@ -24,6 +25,7 @@ struct entry {
 	struct captures	*set;
 	struct capture	*capture;
 	size_t		 log_bytes;
+	struct msg_start start;		/* what the client asked for */
 	struct captures_socket *sockets;
 	uint32_t	 n_sockets;
 	uint32_t	 n_filters;	/* reject-all requests under way */
@@ -97,33 +99,35 @@ captures_log_budget(const struct captures *set, uint64_t asked)
 	return asked < LOG_MIN ? 0 : (size_t)asked;
 }
 
-int
-captures_link(const struct net *net, struct captures_socket *s,
-    struct bpf_prog *ret_prog, struct err *err)
+static void
+free_start(const struct msg_start *start)
 {
-	struct prologue_config cfg = s->prologue;
-	struct prologue linked;
-	int code;
+	struct msg msg = { .type = MSG_START, .start = *start };
 
-	cfg.own = &net->own;
-	s->own_generation = net->own_generation;
-	cfg.mark = net->setup.config.mark;
-	if (s->program != NULL) {
-		cfg.filter = s->program->insns;
-		cfg.n_filter = s->program->n;
-	}
-	code = prologue_build(&cfg, &linked, err);
-	if (code == E_OK)
-		*ret_prog = linked.prog;
-	return code;
+	msg_free(&msg);
 }
 
 static void
 free_sockets(struct captures_socket *sockets, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
-		free(sockets[i].program);
+		free(sockets[i].info.addresses);
 	free(sockets);
+}
+
+/* Each namespace's handle once: sockets there share it. */
+static void
+close_namespaces(struct captures *set, const struct captures_socket *sockets,
+    uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t first = 0;
+
+		while (sockets[first].netns != sockets[i].netns)
+			first++;
+		if (first == i)
+			priv_call_netns_close(set->net->call, sockets[i].netns);
+	}
 }
 
 /* In capagent too: only then do the ring and promiscuous mode end. */
@@ -137,10 +141,12 @@ close_handles(struct captures *set, const struct captures_socket *sockets,
 			log_err(LOG_CAPTURE, "interface '%s': close: out of "
 			    "memory: it stays open until the agent ends",
 			    sockets[i].socket.name);
+	close_namespaces(set, sockets, n);
 }
 
 static struct entry *
-entry_new(struct captures *set, struct captures_socket *sockets, uint32_t n)
+entry_new(struct captures *set, const struct msg_start *start,
+    struct captures_socket *sockets, uint32_t n)
 {
 	struct entry *e = calloc(1, sizeof(*e));
 
@@ -154,6 +160,7 @@ entry_new(struct captures *set, struct captures_socket *sockets, uint32_t n)
 	for (uint32_t i = 0; i < n; i++)
 		e->taps[i].entry = e;
 	e->set = set;
+	e->start = *start;
 	e->sockets = sockets;
 	e->n_sockets = n;
 	return e;
@@ -161,9 +168,10 @@ entry_new(struct captures *set, struct captures_socket *sockets, uint32_t n)
 
 int
 captures_start(struct captures *set, struct capture_config *cfg,
-    struct captures_socket *sockets, uint32_t n, struct err *err)
+    const struct msg_start *start, struct captures_socket *sockets, uint32_t n,
+    struct err *err)
 {
-	struct entry *e = entry_new(set, sockets, n);
+	struct entry *e = entry_new(set, start, sockets, n);
 	struct capture_socket *plain = calloc(n, sizeof(*plain));
 
 	if (e == NULL || plain == NULL) {
@@ -199,6 +207,7 @@ out:
 	free(e);
 	close_handles(set, sockets, n);
 	free_sockets(sockets, n);
+	free_start(start);
 	return err == NULL ? E_NOMEM : err->code;
 }
 
@@ -212,33 +221,33 @@ relinked(const struct err *err, void *arg)
 }
 
 static void
-relink_socket(struct captures *set, struct captures_socket *s,
-    struct bpf_prog *prog)
+relink_socket(struct captures *set, const struct entry *e, struct captures_socket *s,
+    struct prologue *linked)
 {
 	struct err err;
 
 	if (s->own_generation == set->net->own_generation)
 		return;
-	if (captures_link(set->net, s, prog, &err) != E_OK)
+	if (wanted_link(set->net, &e->start, s, linked, &err) != E_OK)
 		relinked(&err, NULL);
-	else if (priv_call_filter(set->net->call, s->handle, prog->insns,
-	    prog->n, relinked, NULL) == NULL)
+	else if (priv_call_filter(set->net->call, s->handle, linked->prog.insns,
+	    linked->prog.n, relinked, NULL) == NULL)
 		log_err(LOG_CAPTURE, "filter: link anew: out of memory");
 }
 
 void
 captures_relink(struct captures *set)
 {
-	struct bpf_prog *prog = malloc(sizeof(*prog));
+	struct prologue *linked = malloc(sizeof(*linked));
 
-	if (prog == NULL) {
+	if (linked == NULL) {
 		log_err(LOG_CAPTURE, "filter: link anew: out of memory");
 		return;
 	}
 	for (struct entry *e = set->first; e != NULL; e = e->next)
 		for (uint32_t i = 0; i < e->n_sockets && !e->is_quiescing; i++)
-			relink_socket(set, &e->sockets[i], prog);
-	free(prog);
+			relink_socket(set, e, &e->sockets[i], linked);
+	free(linked);
 }
 
 /* A reject-all filter is attached, or cannot be: the drain has its own bound. */
@@ -290,6 +299,7 @@ finish(struct captures *set, struct entry *e)
 	capture_join(e->capture);
 	close_handles(set, e->sockets, e->n_sockets);
 	free_sockets(e->sockets, e->n_sockets);
+	free_start(&e->start);
 	free(e->taps);
 	free(e);
 	if (set->n == 0 && set->done != NULL)

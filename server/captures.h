@@ -13,6 +13,7 @@
 
 #include "common/bpf.h"
 #include "common/err.h"
+#include "proto/codec.h"
 #include "server/capture.h"
 #include "server/net.h"
 #include "server/prologue.h"
@@ -21,13 +22,20 @@ enum { CAPTURES_LOG_DEFAULT = 64 << 20 };	/* a second at 500 Mbit/s */
 
 struct captures;
 
-/* One socket of a capture, as its filter is linked. */
+/*
+ * One socket of a capture, as its filter is linked.  The client's program is
+ * found in the Start, by request and link type.
+ */
 struct captures_socket {
 	struct capture_socket socket;	/* descriptor and ring */
 	uint32_t	 handle;	/* capagent's */
 	uint32_t	 own_generation; /* net's, when its filter was linked */
-	struct bpf_prog	*program;	/* client's part, owned; NULL for none */
+	uint32_t	 request;	/* index in the Start's interfaces */
+	uint32_t	 netns;		/* capagent's handle; 0: own */
+	char		 network_namespace[PROTO_MAX_NAME + 1];	/* "netns:blue" */
+	struct msg_capture_interface info;	/* as told; owns its addresses */
 	struct prologue_config prologue;	/* with what it is linked */
+	enum filter_place place;	/* where packets meet the client's filter */
 };
 
 /* NULL when out of memory. */
@@ -45,21 +53,19 @@ unsigned captures_count(const struct captures *set);
 size_t captures_log_budget(const struct captures *set, uint64_t asked);
 
 /*
- * Start a capture.  Takes cfg's connection and reader and sockets[0..n) with
- * their handles and programs, on failure too (the handles are then closed).
- * cfg's owner and sockets are filled in here.
+ * Start a capture.  Takes cfg's connection and reader, what start holds, and
+ * sockets[0..n) with their handles, those of network namespaces included, on
+ * failure too (the handles are then closed).  cfg's owner and sockets are
+ * filled in here.
  */
 int captures_start(struct captures *set, struct capture_config *cfg,
-    struct captures_socket *sockets, uint32_t n, struct err *err) MUST_CHECK;
+    const struct msg_start *start, struct captures_socket *sockets, uint32_t n,
+    struct err *err) MUST_CHECK;
 
 /* Link anew every filter that was linked for an older net->own. */
 void captures_relink(struct captures *set);
 
 /* End all of them; done(arg) is called when none is left, perhaps at once. */
 void captures_end(struct captures *set, loop_fn done, void *arg);
-
-/* The program for one socket: own traffic, the client's part, snaplen. */
-int captures_link(const struct net *net, struct captures_socket *s,
-    struct bpf_prog *ret_prog, struct err *err) MUST_CHECK;
 
 #endif /* SERVER_CAPTURES_H */

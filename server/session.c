@@ -26,7 +26,6 @@ enum {
 typedef void (*session_op)(struct session *s, struct msg *msg);
 
 static void op_hello(struct session *s, struct msg *msg);
-static void op_list(struct session *s, struct msg *msg);
 static void op_ping(struct session *s, struct msg *msg);
 static void read_messages(struct session *s);
 
@@ -39,7 +38,7 @@ static const struct {
 	session_op	 op;
 } ops[] = {
 	{ MSG_HELLO,		IN(SESSION_GREETING),	op_hello },
-	{ MSG_LIST_REQUEST,	IN(SESSION_READY),	op_list },
+	{ MSG_LIST_REQUEST,	IN(SESSION_READY),	session_list },
 	{ MSG_START,		IN(SESSION_READY),	session_start },
 	{ MSG_PING,		IN(SESSION_READY),	op_ping },
 };
@@ -80,8 +79,6 @@ session_set_state(struct session *s, enum session_state state)
 void
 session_free(struct session *s)
 {
-	if (s->request != NULL)
-		priv_call_cancel(s->net->call, s->request);
 	session_start_abandon(s);
 	*s->prev = s->next;
 	if (s->next != NULL)
@@ -118,8 +115,8 @@ timed_out(void *arg)
 	session_free(s);
 }
 
-static void
-send_or_refuse(struct session *s, const struct msg *msg)
+void
+session_send(struct session *s, const struct msg *msg)
 {
 	struct err err;
 	int rc = stream_send(s->conn, msg);
@@ -153,7 +150,7 @@ op_hello(struct session *s, struct msg *msg)
 		    uts.sysname, uts.release);
 	}
 	session_set_state(s, SESSION_READY);
-	send_or_refuse(s, &reply);
+	session_send(s, &reply);
 }
 
 static void
@@ -163,67 +160,7 @@ op_ping(struct session *s, struct msg *msg)
 
 	reply.pong.client_time_ns = msg->ping.client_time_ns;
 	reply.pong.received_ns = reply.pong.sent_ns = clock_wall().ns;
-	send_or_refuse(s, &reply);
-}
-
-static int
-make_list(const struct priv_interface *permitted, size_t n, struct msg *ret_msg,
-    struct err *err)
-{
-	uint32_t *numbers = calloc(n + 1, sizeof(*numbers));
-	struct interfaces *list;
-	int rc;
-
-	if (numbers == NULL)
-		return err_set(err, E_NOMEM, "interfaces: list: out of memory");
-	for (size_t i = 0; i < n; i++)
-		numbers[i] = permitted[i].index;
-	rc = interfaces_read(&list, err);
-	if (rc == E_OK) {
-		rc = interfaces_to_msg(list, numbers, n, ret_msg);
-		if (rc != E_OK)
-			err_set(err, rc, "interfaces: list: %s", err_text(rc));
-		interfaces_free(list);
-	}
-	free(numbers);
-	return rc;
-}
-
-static void
-listed(const struct err *why, const struct priv_interface *permitted, size_t n,
-    void *arg)
-{
-	struct session *s = arg;
-	struct err err = *why;
-	struct msg msg;
-
-	s->request = NULL;
-	if (err.code != E_OK || make_list(permitted, n, &msg, &err) != E_OK) {
-		session_refuse(s, &err);
-		return;
-	}
-	session_set_state(s, SESSION_READY);
-	send_or_refuse(s, &msg);
-	msg_free(&msg);
-	/* What the client said meanwhile, in the reader and in the socket. */
-	read_messages(s);
-	if (wants_messages(s))
-		conn_resume(s->conn);
-}
-
-static void
-op_list(struct session *s, struct msg *msg)
-{
-	struct err err;
-
-	(void)msg;
-	session_set_state(s, SESSION_LISTING);
-	conn_pause(s->conn);
-	s->request = priv_call_list(s->net->call, listed, s);
-	if (s->request == NULL) {
-		err_set(&err, E_NOMEM, "interfaces: list: out of memory");
-		session_refuse(s, &err);
-	}
+	session_send(s, &reply);
 }
 
 static void
@@ -295,6 +232,18 @@ read_messages(struct session *s)
 			return;
 		frame_reader_commit(s->reader, (size_t)n);
 	}
+}
+
+void
+session_resume(struct session *s)
+{
+	if (s->state == SESSION_CLOSING)
+		return;
+	session_set_state(s, SESSION_READY);
+	/* In the reader, and then in the socket. */
+	read_messages(s);
+	if (wants_messages(s))
+		conn_resume(s->conn);
 }
 
 static void

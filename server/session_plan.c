@@ -1,274 +1,339 @@
 /*
- * session_plan - what a Start asks for, checked against policy and what the
- * sensor has: which interfaces, with which filter, in how much memory.
+ * session_plan - which sockets a Start comes to: the interfaces that its
+ * requests want, out of what the sensor has.
  */
-#include <net/if.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <net/if.h>
+#include <linux/if_arp.h>
+
+#include "common/link_type.h"
 #include "server/session_int.h"
+#include "server/wanted.h"
 
-/* Something the client asked for and gets less of: goes into Started. */
-void
-session_plan_note(struct session *s, const char *fmt, ...)
+enum { RING_DEFAULT = 64 << 20 };	/* of a capture, over all its interfaces */
+
+/* The plan while it is made. */
+struct draft {
+	struct session	*s;
+	struct interfaces *list;	/* of our own namespace, for addresses */
+	int		*owners[SURVEY_MAX_PLACES];	/* interface's request, or -1 */
+	uint32_t	 n_down;	/* left out for now */
+	char		 down[IFNAMSIZ];	/* one of them */
+};
+
+static struct survey_place *
+place_of(const struct session *s, uint32_t request, const struct wanted_name *name)
 {
-	size_t len = strlen(s->notes);
-	va_list ap;
+	const char *text = s->start.start.interfaces[request].name;
 
-	if (len > 0 && len + 2 < sizeof(s->notes)) {
-		memcpy(s->notes + len, "; ", 3);
-		len += 2;
+	for (uint32_t i = 0; i < s->survey->n; i++) {
+		struct survey_place *place = &s->survey->places[i];
+
+		if (strlen(place->netns) == name->netns_len &&
+		    strncmp(place->netns, text, name->netns_len) == 0)
+			return place;
 	}
-	va_start(ap, fmt);
-	vsnprintf(s->notes + len, sizeof(s->notes) - len, fmt, ap);
-	va_end(ap);
+	return NULL;			/* the survey was made of the requests */
 }
 
-int
-session_plan_budget(struct session *s, struct err *err)
-{
-	uint64_t asked = s->start.start.log_bytes;
+/* --- who wants what --- */
 
-	s->log_bytes = captures_log_budget(s->net->captures, asked);
-	if (s->log_bytes == 0)
-		return err_set(err, E_LIMIT, "capture: start: log-memory of the "
-		    "agent is used up by other captures");
-	return E_OK;
-}
-
-static int
-check_names(const struct msg_start *start, struct err *err)
-{
-	for (uint32_t i = 0; i < start->n_interfaces; i++)
-		for (uint32_t k = 0; k < i; k++)
-			if (strcmp(start->interfaces[i].name,
-			    start->interfaces[k].name) == 0)
-				return err_set(err, E_BADMSG, "interface '%s': "
-				    "start: named twice",
-				    start->interfaces[i].name);
-	return E_OK;
-}
-
-/* What policy takes away, besides what capagent enforces by itself. */
-static void
-apply_policy(struct session *s)
-{
-	struct msg_start *start = &s->start.start;
-	const struct priv_setup_config *cfg = &s->net->setup.config;
-
-	uint32_t largest = 0;
-	bool is_tamed = false;
-
-	for (uint32_t i = 0; i < start->n_interfaces; i++) {
-		struct msg_interface_request *r = &start->interfaces[i];
-
-		if (r->snaplen > cfg->max_snaplen) {
-			largest = r->snaplen > largest ? r->snaplen : largest;
-			r->snaplen = cfg->max_snaplen;
-		}
-		if (!cfg->promiscuous && !r->no_promiscuous) {
-			is_tamed = true;
-			r->no_promiscuous = true;
-		}
-	}
-	if (largest > 0)
-		session_plan_note(s, "snapshot length %u lowered to the agent's maximum of "
-		    "%u bytes", largest, cfg->max_snaplen);
-	if (is_tamed)
-		session_plan_note(s, "the agent's configuration allows no promiscuous mode");
-	if (cfg->has_mandatory)
-		session_plan_note(s, "the agent adds its own mandatory filter");
-}
-
-static int
-check_filter(const struct msg_filter *filter, struct err *err)
-{
-	for (uint32_t i = 0; i < filter->n_programs; i++)
-		if (bpf_prog_check(filter->programs[i].insns,
-		    filter->programs[i].n_insns, err) != E_OK)
-			return err_wrap(err, "filter: refused");
-	return E_OK;
-}
-
-int
-session_plan_check(struct session *s, struct err *err)
-{
-	struct msg_start *start = &s->start.start;
-	const struct priv_setup_config *cfg = &s->net->setup.config;
-
-	if (s->net->is_ending)
-		return err_set(err, E_STATE, "capture: start: the agent is ending");
-	if (start->n_interfaces == 0)
-		return err_set(err, E_BADMSG, "capture: start: names no interface");
-	if (start->n_interfaces > cfg->max_interfaces)
-		return err_set(err, E_LIMIT, "capture: start: %u interfaces: "
-		    "max-interfaces is %u", start->n_interfaces,
-		    cfg->max_interfaces);
-	if (check_names(start, err) != E_OK)
-		return E_BADMSG;
-	for (uint32_t i = 0; i < start->n_filters; i++)
-		if (check_filter(&start->filters[i], err) != E_OK)
-			return err->code;
-	apply_policy(s);
-	return session_plan_budget(s, err);
-}
-
-/* A number as -D prints it, or 0: names come first. */
-static uint32_t
-parse_index(const char *name)
-{
-	char *end;
-	unsigned long value;
-
-	if (name[0] < '1' || name[0] > '9')
-		return 0;
-	value = strtoul(name, &end, 10);
-	return *end == '\0' && value <= INT32_MAX ? (uint32_t)value : 0;
-}
-
-static const struct priv_interface *
-find_permitted(const struct priv_interface *permitted, size_t n, const char *name)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(permitted[i].name, name) == 0)
-			return &permitted[i];
-	for (size_t i = 0; i < n; i++)
-		if (permitted[i].index == parse_index(name))
-			return &permitted[i];
-	return NULL;
-}
-
-static const struct msg_program *
-find_program(const struct msg_filter *filter, uint32_t link_type)
-{
-	for (uint32_t i = 0; i < filter->n_programs; i++)
-		if (filter->programs[i].link_type == link_type)
-			return &filter->programs[i];
-	return NULL;
-}
-
-static int
-set_program(const struct msg_filter *filter, struct captures_socket *sock,
-    const struct priv_interface *iface, struct err *err)
-{
-	const struct msg_program *program;
-
-	if (filter->n_programs == 0)
-		return E_OK;
-	program = find_program(filter, iface->link_type);
-	if (program == NULL)
-		return err_set(err, E_FILTER, "interface '%s': start: the filter "
-		    "was not compiled for its link type %u", iface->name,
-		    iface->link_type);
-	sock->program = malloc(sizeof(*sock->program));
-	if (sock->program == NULL)
-		return err_set(err, E_NOMEM, "filter: out of memory");
-	sock->program->n = program->n_insns;
-	memcpy(sock->program->insns, program->insns,
-	    program->n_insns * sizeof(program->insns[0]));
-	return E_OK;
-}
-
-static enum prologue_direction
-direction_of(enum start_direction direction)
-{
-	switch (direction) {
-	case START_INOUT:
-		return PROLOGUE_INOUT;
-	case START_IN:
-		return PROLOGUE_IN;
-	case START_OUT:
-		return PROLOGUE_OUT;
-	}
-	return PROLOGUE_INOUT;
-}
-
-/* Fill what is known of interface number i before it is opened. */
-static int
-plan_socket(struct session *s, uint32_t i, const struct priv_interface *iface,
-    struct err *err)
-{
-	const struct msg_start *start = &s->start.start;
-	const struct msg_interface_request *request = &start->interfaces[i];
-	const struct msg_filter *filter = &start->filters[request->filter];
-	struct captures_socket *sock = &s->sockets[i];
-
-	if ((iface->flags & IFF_UP) == 0)
-		return err_set(err, E_IFDOWN, "interface '%s': start: it is down",
-		    iface->name);
-	sock->socket.fd = -1;
-	sock->socket.link = (struct ring_link){
-		.link_type = iface->link_type,
-		.iface = i,
-		.snaplen = request->snaplen,
-		.is_cooked = iface->link_type == LINK_SLL2,
-		.is_loopback = (iface->flags & IFF_LOOPBACK) != 0,
-	};
-	snprintf(sock->socket.name, sizeof(sock->socket.name), "%s", iface->name);
-	sock->prologue = (struct prologue_config){
-		.link_type = iface->link_type,
-		.is_cooked = link_type_made_header(iface->link_type) > 0,
-		.is_loopback = (iface->flags & IFF_LOOPBACK) != 0,
-		.exact_vlan = filter->exact_vlan,
-		.direction = direction_of(start->direction),
-		.headers_only = start->headers_only,
-		.sample = start->sample,
-		.sample_flows = start->sample_flows,
-		.snaplen = request->snaplen,
-	};
-	s->opened[i].index = iface->index;
-	return set_program(filter, sock, iface, err);
-}
-
-static int
-missing(const struct session *s, const char *name, struct err *err)
-{
-	if (interfaces_find_name(s->interfaces, name) != NULL ||
-	    interfaces_find_index(s->interfaces, parse_index(name)) != NULL)
-		return err_set(err, E_DENIED, "interface '%s': start: not permitted "
-		    "by the agent's configuration", name);
-	return err_set(err, E_NOIFACE, "interface '%s': start: the sensor has none "
-	    "of that name: see -D", name);
-}
-
-/* Is this interface one of the first n already? */
 static bool
-is_planned(const struct session *s, uint32_t n, uint32_t ifindex)
+has_name(const struct survey_place *place, const char *name)
 {
-	for (uint32_t i = 0; i < n; i++)
-		if (s->opened[i].index == ifindex)
+	for (size_t i = 0; i < place->n; i++)
+		if (strcmp(place->interfaces[i].name, name) == 0)
 			return true;
 	return false;
 }
 
-int
-session_plan(struct session *s, const struct priv_interface *permitted, size_t n,
-    struct err *err)
+/* wanted_request(), but a number is first of all a name. */
+static int
+owner_of(const struct msg_start *start, const struct survey_place *place,
+    const struct priv_interface *iface)
 {
-	const struct msg_start *start = &s->start.start;
+	int request = wanted_request(start, place->netns, iface);
+	struct wanted_name name;
+
+	if (request < 0)
+		return request;
+	wanted_name(start, (uint32_t)request, &name);
+	if (name.kind == WANTED_NUMBER && strcmp(name.iface, iface->name) != 0 &&
+	    has_name(place, name.iface))
+		return -1;
+	return request;
+}
+
+static int
+find_owners(struct draft *d, struct err *err)
+{
+	const struct survey *survey = d->s->survey;
+
+	for (uint32_t i = 0; i < survey->n; i++) {
+		const struct survey_place *place = &survey->places[i];
+
+		d->owners[i] = calloc(place->n + 1, sizeof(*d->owners[i]));
+		if (d->owners[i] == NULL)
+			return err_set(err, E_NOMEM, "capture: start: out of memory");
+		for (size_t k = 0; k < place->n; k++)
+			d->owners[i][k] = owner_of(&d->s->start.start, place,
+			    &place->interfaces[k]);
+	}
+	return E_OK;
+}
+
+/* How many sockets it comes to at most. */
+static uint32_t
+count_wanted(const struct draft *d)
+{
+	const struct survey *survey = d->s->survey;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < survey->n; i++)
+		for (size_t k = 0; k < survey->places[i].n; k++)
+			n += d->owners[i][k] >= 0 &&
+			    (survey->places[i].interfaces[k].flags & IFF_UP) != 0;
+	return n;
+}
+
+/* --- one socket --- */
+
+/* Remember that programs for this link type are missing. */
+static int
+need_program(struct msg_need_programs *need, uint32_t link_type, struct err *err)
+{
+	for (uint32_t i = 0; i < need->n; i++)
+		if (need->link_types[i] == link_type)
+			return E_OK;
+	if (need->n == PROTO_MAX_PROGRAMS)
+		return err_set(err, E_LIMIT, "capture: start: the interfaces have more "
+		    "than %d different link types: name fewer", PROTO_MAX_PROGRAMS);
+	need->link_types[need->n++] = link_type;
+	return E_OK;
+}
+
+/* What only rtnetlink in our own namespace tells. */
+static int
+add_addresses(const struct draft *d, struct captures_socket *sock, struct err *err)
+{
+	const struct interface_info *info =
+	    interfaces_find_index(d->list, sock->info.index);
+	struct msg_capture_interface own;
+
+	if (info == NULL)
+		return E_OK;
+	if (interfaces_to_capture(info, &own) != E_OK)
+		return err_set(err, E_NOMEM, "capture: start: out of memory");
+	sock->info.addresses = own.addresses;
+	sock->info.n_addresses = own.n_addresses;
+	memcpy(sock->info.description, own.description, sizeof(own.description));
+	return E_OK;
+}
+
+static int
+add_socket(struct draft *d, uint32_t request, const struct survey_place *place,
+    const struct priv_interface *iface, struct err *err)
+{
+	struct session *s = d->s;
+	struct captures_socket *sock = &s->sockets[s->n_sockets];
+	uint32_t missing;
 	int rc;
 
-	rc = interfaces_read(&s->interfaces, err);
+	rc = wanted_socket(&s->start.start, request, iface, s->n_sockets, sock,
+	    &missing, err);
+	if (rc == E_FILTER && missing != 0)
+		return need_program(&s->need, missing, err);
 	if (rc != E_OK)
 		return rc;
-	s->sockets = calloc(start->n_interfaces, sizeof(*s->sockets));
-	s->opened = calloc(start->n_interfaces, sizeof(*s->opened));
-	if (s->sockets == NULL || s->opened == NULL)
-		return err_set(err, E_NOMEM, "capture: start: out of memory");
-	for (uint32_t i = 0; i < start->n_interfaces; i++) {
-		const char *name = start->interfaces[i].name;
-		const struct priv_interface *iface =
-		    find_permitted(permitted, n, name);
+	s->n_sockets++;
+	sock->netns = place->handle;
+	memcpy(sock->network_namespace, place->netns, sizeof(place->netns));
+	memcpy(sock->info.network_namespace, place->netns, sizeof(place->netns));
+	return place->netns[0] == '\0' ? add_addresses(d, sock, err) : E_OK;
+}
 
-		if (iface != NULL && is_planned(s, i, iface->index))
-			return err_set(err, E_USAGE, "interface '%s': start: named "
-			    "twice, as a name and a number", name);
-		rc = iface == NULL ? missing(s, name, err) :
-		    plan_socket(s, i, iface, err);
+/* --- requests --- */
+
+/* One socket on all interfaces: no interface of its own. */
+static int
+plan_cooked(struct draft *d, uint32_t request, const struct survey_place *place,
+    struct err *err)
+{
+	const struct priv_interface all = {
+		.name = "any", .flags = IFF_UP, .arphrd = ARPHRD_VOID,
+	};
+
+	session_note(d->s, "a cooked socket on all interfaces: not promiscuous, no VLAN "
+	    "tags, no tests of the link-layer header");
+	return add_socket(d, request, place, &all, err);
+}
+
+static int
+missing(const struct draft *d, const struct survey_place *place,
+    const struct wanted_name *name, const char *text, struct err *err)
+{
+	if (place->netns[0] == '\0' &&
+	    (interfaces_find_name(d->list, name->iface) != NULL ||
+	    interfaces_find_index(d->list, name->number) != NULL))
+		return err_set(err, E_DENIED, "interface '%s': start: not permitted "
+		    "by the agent's configuration", text);
+	return err_set(err, E_NOIFACE, "interface '%s': start: the sensor has none "
+	    "of that name: see -D", text);
+}
+
+/* A name or number; one that an earlier request has taken is a mistake. */
+static int
+plan_single(struct draft *d, uint32_t request, struct survey_place *place,
+    const struct wanted_name *name, struct err *err)
+{
+	const struct msg_start *start = &d->s->start.start;
+	const int *owners = d->owners[place - d->s->survey->places];
+	const char *text = start->interfaces[request].name;
+
+	for (size_t i = 0; i < place->n; i++) {
+		const struct priv_interface *iface = &place->interfaces[i];
+		bool is_it = strcmp(iface->name, name->iface) == 0 ||
+		    (name->kind == WANTED_NUMBER && iface->index == name->number);
+
+		if (owners[i] == (int)request && (iface->flags & IFF_UP) == 0)
+			return err_set(err, E_IFDOWN, "interface '%s': start: it is "
+			    "down", text);
+		if (owners[i] == (int)request)
+			return add_socket(d, request, place, iface, err);
+		if (is_it && owners[i] >= 0)
+			return wanted_is_pattern(&start->interfaces[owners[i]]) ?
+			    E_OK : err_set(err, E_USAGE, "interface '%s': start: "
+			    "named twice, as a name and a number", text);
+	}
+	return missing(d, place, name, text, err);
+}
+
+static int
+plan_pattern(struct draft *d, uint32_t request, struct survey_place *place,
+    struct err *err)
+{
+	const int *owners = d->owners[place - d->s->survey->places];
+
+	for (size_t i = 0; i < place->n; i++) {
+		const struct priv_interface *iface = &place->interfaces[i];
+		int rc;
+
+		if (owners[i] != (int)request)
+			continue;
+		if ((iface->flags & IFF_UP) == 0) {
+			d->n_down++;
+			memcpy(d->down, iface->name, sizeof(d->down));
+			continue;
+		}
+		rc = add_socket(d, request, place, iface, err);
 		if (rc != E_OK)
 			return rc;
 	}
 	return E_OK;
+}
+
+static int
+plan_requests(struct draft *d, struct err *err)
+{
+	const struct msg_start *start = &d->s->start.start;
+	int rc = E_OK;
+
+	for (uint32_t i = 0; i < start->n_interfaces && rc == E_OK; i++) {
+		struct wanted_name name;
+		struct survey_place *place;
+
+		wanted_name(start, i, &name);
+		place = place_of(d->s, i, &name);
+		if (place == NULL)
+			return err_set(err, E_BUG, "interface '%s': start: its network "
+			    "namespace is not known", start->interfaces[i].name);
+		if (name.kind == WANTED_COOKED)
+			rc = plan_cooked(d, i, place, err);
+		else if (wanted_is_pattern(&start->interfaces[i]))
+			rc = plan_pattern(d, i, place, err);
+		else
+			rc = plan_single(d, i, place, &name, err);
+	}
+	return rc;
+}
+
+/* --- the whole --- */
+
+/* Nothing to capture now, and only patterns among the requests. */
+static int
+nothing(const struct draft *d, struct err *err)
+{
+	const struct msg_start *start = &d->s->start.start;
+
+	if (d->n_down > 0)
+		return err_set(err, E_IFDOWN, "interface '%s': start: all that match "
+		    "are down", start->interfaces[0].name);
+	return err_set(err, E_NOIFACE, "interface '%s': start: the sensor has none that "
+	    "matches, or its configuration does not permit it: see -D",
+	    start->interfaces[0].name);
+}
+
+/* Each interface has its ring, and one that is too small loses packets. */
+static void
+divide_ring(struct session *s)
+{
+	uint64_t asked = s->start.start.ring_bytes;
+
+	if (asked == 0)
+		asked = RING_DEFAULT;
+	s->ring_bytes = asked / (s->n_sockets == 0 ? 1 : s->n_sockets);
+	if (s->ring_bytes >= PRIV_MIN_RING)
+		return;
+	s->ring_bytes = PRIV_MIN_RING;
+	if (s->n_sockets > 1)
+		session_note(s, "kernel ring of %llu KiB divided over %u interfaces "
+		    "raised to %d KiB for each", (unsigned long long)asked / 1024,
+		    s->n_sockets, PRIV_MIN_RING / 1024);
+}
+
+static int
+make(struct draft *d, struct err *err)
+{
+	struct session *s = d->s;
+	uint32_t max = s->net->setup.config.max_interfaces, n;
+	int rc = find_owners(d, err);
+
+	if (rc != E_OK)
+		return rc;
+	n = count_wanted(d);
+	if (n > max)
+		return err_set(err, E_LIMIT, "capture: start: %u interfaces: "
+		    "max-interfaces is %u: use a pattern, as in -i 'eth*'", n, max);
+	s->sockets = calloc((size_t)n + s->start.start.n_interfaces,
+	    sizeof(*s->sockets));
+	if (s->sockets == NULL)
+		return err_set(err, E_NOMEM, "capture: start: out of memory");
+	rc = plan_requests(d, err);
+	if (rc != E_OK || s->need.n > 0)
+		return rc;
+	if (s->n_sockets == 0)
+		return nothing(d, err);
+	if (d->n_down > 0)
+		session_note(s, "%u interfaces that are down (such as '%s') are captured "
+		    "when they are up", d->n_down, d->down);
+	divide_ring(s);
+	return E_OK;
+}
+
+int
+session_plan(struct session *s, struct err *err)
+{
+	struct draft d = { .s = s };
+	int rc;
+
+	rc = interfaces_read(&d.list, err);
+	if (rc != E_OK)
+		return rc;
+	rc = make(&d, err);
+	for (uint32_t i = 0; i < s->survey->n; i++)
+		free(d.owners[i]);
+	interfaces_free(d.list);
+	return rc;
 }

@@ -1,16 +1,18 @@
 /*
  * session_start - from a client's Start to a running capture.
  *
- * Plan it (session_plan.c), have the interfaces opened one after the other,
- * each with a filter linked for it, then hand the connection over to the
- * capture's thread.
+ * Check it (session_check.c), have the sensor's interfaces listed, plan the
+ * sockets (session_plan.c), have them opened one after the other, each with a
+ * filter linked for it, then hand the connection over to the capture's
+ * thread.  A Start whose filter lacks a program is answered with what is
+ * missing, one that only asks for the plan with that (plan.c); the session
+ * then serves on.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "common/bpf_link.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "server/own_addresses.h"
@@ -19,31 +21,38 @@
 
 enum {
 	RING_DEFAULT = 64 << 20,	/* of a capture, over all its interfaces */
+	ROUNDS_MAX = 3,			/* a client that never sends what is missing */
 };
 
 static void open_next(struct session *s);
 
+/* Release what belongs to sockets that the capture does not take. */
+static void
+drop_sockets(struct session *s)
+{
+	for (uint32_t i = 0; i < s->n_sockets; i++) {
+		if (i < s->n_opened)
+			open_one_close(s->net, &s->sockets[i]);
+		free(s->sockets[i].info.addresses);
+	}
+	free(s->sockets);
+	s->sockets = NULL;
+	s->n_sockets = s->n_opened = 0;
+}
+
 void
 session_start_abandon(struct session *s)
 {
-	for (uint32_t i = 0; s->sockets != NULL && i < s->n_opened; i++) {
-		struct captures_socket *sock = &s->sockets[i];
-
-		close(sock->socket.fd);
-		(void)priv_call_close(s->net->call, sock->handle, NULL, NULL);
-	}
-	for (uint32_t i = 0; s->sockets != NULL &&
-	    i < s->start.start.n_interfaces; i++)
-		free(s->sockets[i].program);
-	for (uint32_t i = 0; s->opened != NULL && i < s->n_opened; i++)
-		free(s->opened[i].addresses);
-	free(s->sockets);
-	free(s->opened);
-	interfaces_free(s->interfaces);
-	s->sockets = NULL;
-	s->opened = NULL;
-	s->interfaces = NULL;
-	s->n_opened = 0;
+	open_one_cancel(s->opening);
+	s->opening = NULL;
+	plan_free(s->plan);
+	s->plan = NULL;
+	drop_sockets(s);
+	survey_free(s->survey);
+	s->survey = NULL;
+	s->need.n = 0;
+	s->notes[0] = '\0';
+	s->n_notes = 0;
 	if (s->has_start)
 		msg_free(&s->start);
 	s->has_start = false;
@@ -55,6 +64,8 @@ refuse(struct session *s, const struct err *err)
 	session_start_abandon(s);
 	session_refuse(s, err);
 }
+
+/* --- it runs --- */
 
 static uint64_t
 opened_ring_bytes(const struct session *s)
@@ -79,32 +90,39 @@ note_sizes(struct session *s)
 
 	/* Blocks are large: a little less is rounding. */
 	if (got < ring - ring / 8)
-		session_plan_note(s, "kernel ring of %llu KiB lowered to %llu KiB: all that "
+		session_note(s, "kernel ring of %llu KiB lowered to %llu KiB: all that "
 		    "the agent's ring-memory or the kernel has left",
 		    (unsigned long long)ring / 1024,
 		    (unsigned long long)got / 1024);
 	if (s->log_bytes < log)
-		session_plan_note(s, "buffer of %llu KiB lowered to %zu KiB: all that the "
+		session_note(s, "buffer of %llu KiB lowered to %zu KiB: all that the "
 		    "agent's log-memory has left", (unsigned long long)log / 1024,
 		    s->log_bytes / 1024);
 }
 
 static int
-make_started(const struct session *s, struct msg *msg)
+send_started(const struct session *s)
 {
-	struct msg_started *started = &msg->started;
+	struct msg msg = { .type = MSG_STARTED };
+	struct msg_started *started = &msg.started;
+	int rc;
 
-	*msg = (struct msg){ .type = MSG_STARTED };
-	started->interfaces = s->opened;
+	started->interfaces = calloc(s->n_opened, sizeof(*started->interfaces));
+	if (started->interfaces == NULL)
+		return E_NOMEM;
 	started->n_interfaces = s->n_opened;
-	for (uint32_t i = 0; i < s->n_opened; i++)
-		if (s->opened[i].snaplen > started->snaplen)
-			started->snaplen = s->opened[i].snaplen;
+	for (uint32_t i = 0; i < s->n_opened; i++) {
+		started->interfaces[i] = s->sockets[i].info;
+		if (s->sockets[i].info.snaplen > started->snaplen)
+			started->snaplen = s->sockets[i].info.snaplen;
+	}
 	started->log_bytes = s->log_bytes;
 	started->start = clock_wall();
 	started->ring_bytes = opened_ring_bytes(s);
 	memcpy(started->notes, s->notes, sizeof(started->notes));
-	return stream_send(s->conn, msg);
+	rc = stream_send(s->conn, &msg);
+	free(started->interfaces);	/* the texts are the sockets' */
+	return rc;
 }
 
 /* One line that says who captures what: also the audit record. */
@@ -113,12 +131,27 @@ log_started(const struct session *s)
 {
 	const struct msg_start *start = &s->start.start;
 
+	for (uint32_t i = 0; i < s->n_opened; i++) {
+		const struct captures_socket *sock = &s->sockets[i];
+		const struct msg_interface_request *asked =
+		    &start->interfaces[sock->request];
+
+		log_info(LOG_SESSION, "%s: captures on '%s%s%s', filter '%s', "
+		    "snapshot length %u%s", s->name, sock->network_namespace,
+		    sock->network_namespace[0] == '\0' ? "" : "/", sock->info.name,
+		    start->filters[asked->filter].text, asked->snaplen,
+		    sock->info.is_promiscuous ? ", promiscuous" : "");
+	}
+}
+
+/* Who rejects packets on arrival counts them there, too. */
+static uint64_t
+max_packets(const struct session *s)
+{
 	for (uint32_t i = 0; i < s->n_opened; i++)
-		log_info(LOG_SESSION, "%s: captures on '%s', filter '%s', snapshot "
-		    "length %u%s", s->name, s->opened[i].name,
-		    start->filters[start->interfaces[i].filter].text,
-		    s->opened[i].snaplen, s->opened[i].is_promiscuous ?
-		    ", promiscuous" : "");
+		if (s->sockets[i].place == FILTER_CLIENT)
+			return 0;
+	return s->start.start.max_packets;
 }
 
 /* All sockets are open: the connection goes to the capture's thread. */
@@ -130,21 +163,20 @@ hand_over(struct session *s)
 		.reader = s->reader,
 		.policy = s->start.start.drop_newest ? BATCH_LOG_DROP_NEWEST :
 		    BATCH_LOG_DROP_OLDEST,
-		.max_packets = s->start.start.max_packets,
+		.max_packets = max_packets(s),
 		.name = s->name,
 	};
 	struct captures_socket *sockets = s->sockets;
 	uint32_t n = s->n_opened;
-	struct msg msg;
 	struct err err;
 	int rc;
 
 	/* Others may have started meanwhile. */
-	rc = session_plan_budget(s, &err);
+	rc = session_check_budget(s, &err);
 	if (rc == E_OK) {
 		cfg.log_bytes = s->log_bytes;
 		note_sizes(s);
-		rc = make_started(s, &msg);
+		rc = send_started(s);
 		err_set(&err, rc, "capture: start: %s", err_text(rc));
 	}
 	if (rc != E_OK) {
@@ -152,46 +184,38 @@ hand_over(struct session *s)
 		return;
 	}
 	log_started(s);
+	for (uint32_t i = 0; i < n; i++)
+		survey_keep_handle(s->survey, sockets[i].netns);
 	conn_detach(s->conn);
 	s->conn = NULL;
 	s->reader = NULL;
 	s->sockets = NULL;
-	if (captures_start(s->net->captures, &cfg, sockets, n, &err) != E_OK)
+	s->n_sockets = s->n_opened = 0;
+	s->has_start = false;
+	if (captures_start(s->net->captures, &cfg, &s->start.start, sockets, n,
+	    &err) != E_OK)
 		log_err(LOG_SESSION, "%s: %s", s->name, err.what);
 	session_free(s);
 }
 
+/* --- opening --- */
+
 static void
-opened(const struct err *err, const struct priv_opened *got, void *arg)
+opened(const struct err *err, struct captures_socket *sock, void *arg)
 {
 	struct session *s = arg;
-	uint32_t i = s->n_opened;
-	struct captures_socket *sock = &s->sockets[i];
-	const struct interface_info *info;
 
-	s->request = NULL;
+	(void)sock;
+	s->opening = NULL;
 	if (err->code != E_OK) {
 		refuse(s, err);
 		return;
 	}
-	sock->handle = got->handle;
-	sock->socket.fd = got->fd;
-	sock->socket.block_size = got->block_size;
-	sock->socket.block_nr = got->block_nr;
-	sock->socket.retire_ms = got->retire_ms;
-	sock->socket.ifindex = got->ifindex;
-	info = interfaces_find_index(s->interfaces, got->ifindex);
-	if (info == NULL || interfaces_to_capture(info, &s->opened[i]) != E_OK) {
-		s->opened[i].index = got->ifindex;
-		snprintf(s->opened[i].name, sizeof(s->opened[i].name), "%s",
-		    got->name);
-	}
-	s->opened[i].link_type = got->link_type;
-	s->opened[i].is_promiscuous = got->is_promiscuous;
-	s->opened[i].request = i;
-	s->opened[i].snaplen = sock->prologue.snaplen;
+	if (err->what[0] != '\0')
+		session_note_interface(s, err->what);
 	s->n_opened++;
-	if (s->n_opened < s->start.start.n_interfaces) {
+	session_set_state(s, SESSION_STARTING);		/* time for the next one */
+	if (s->n_opened < s->n_sockets) {
 		open_next(s);
 		return;
 	}
@@ -203,55 +227,100 @@ opened(const struct err *err, const struct priv_opened *got, void *arg)
 static void
 open_next(struct session *s)
 {
-	const struct msg_start *start = &s->start.start;
-	const struct msg_interface_request *request =
-	    &start->interfaces[s->n_opened];
 	struct captures_socket *sock = &s->sockets[s->n_opened];
-	uint64_t ring_bytes = start->ring_bytes == 0 ? RING_DEFAULT :
-	    start->ring_bytes;
-	struct bpf_prog *prog = malloc(sizeof(*prog));
 	struct err err;
 
-	err_set(&err, E_NOMEM, "capture: start: out of memory");
-	if (prog == NULL ||
-	    captures_link(s->net, sock, prog, &err) != E_OK) {
-		free(prog);
+	s->opening = open_one_start(s->net, &(struct open_one_config){
+		.s = sock,
+		.start = &s->start.start,
+		.capture_number = s->number,
+		.ring_bytes = s->ring_bytes,
+		.netns = sock->netns,
+		.ifindex = sock->info.index,
+	}, opened, s, &err);
+	if (s->opening == NULL)
+		refuse(s, &err);
+}
+
+/* --- what else a Start can come to --- */
+
+/* The answer is msg, and the client may say what it wants once more. */
+static void
+answer(struct session *s, struct msg *msg)
+{
+	session_send(s, msg);
+	session_start_abandon(s);
+	session_resume(s);
+}
+
+static void
+send_need(struct session *s)
+{
+	struct msg msg = { .type = MSG_NEED_PROGRAMS, .need_programs = s->need };
+	struct err err;
+
+	if (s->n_rounds++ == ROUNDS_MAX) {
+		err_set(&err, E_FILTER, "filter: still not compiled for link type %u, "
+		    "which the agent asked for", s->need.link_types[0]);
 		refuse(s, &err);
 		return;
 	}
-	s->request = priv_call_open(s->net->call, &(struct priv_open_request){
-		.capture = s->capture_number,
-		.ifindex = s->opened[s->n_opened].index,
-		.link_type = sock->socket.link.link_type,
-		.snaplen = request->snaplen,
-		.flags = (request->no_promiscuous ? 0u : PRIV_OPEN_PROMISCUOUS) |
-		    (sock->socket.link.is_loopback ||
-		    start->direction == START_IN ? PRIV_OPEN_INBOUND : 0u),
-		.ring_bytes = ring_bytes / start->n_interfaces,
-		.insns = prog->insns,
-		.n_insns = prog->n,
-	}, opened, s);
-	free(prog);
-	if (s->request == NULL)
+	answer(s, &msg);
+}
+
+static void
+planned(const struct err *err, const struct msg_plan *plan, void *arg)
+{
+	struct msg msg = { .type = MSG_PLAN };
+	struct session *s = arg;
+
+	if (err->code != E_OK) {
+		refuse(s, err);
+		return;
+	}
+	msg.plan = *plan;
+	msg.plan.log_bytes = s->log_bytes;
+	memcpy(msg.plan.notes, s->notes, sizeof(msg.plan.notes));
+	answer(s, &msg);
+}
+
+static void
+begin_plan(struct session *s)
+{
+	struct err err;
+
+	s->plan = plan_start(s->net, &(struct plan_config){
+		.start = &s->start.start,
+		.sockets = s->sockets,
+		.n_sockets = s->n_sockets,
+		.ring_bytes = s->ring_bytes,
+		.capture_number = s->number,
+	}, planned, s, &err);
+	if (s->plan == NULL)
 		refuse(s, &err);
 }
 
 static void
-permitted_known(const struct err *why, const struct priv_interface *permitted,
-    size_t n, void *arg)
+surveyed(const struct err *why, void *arg)
 {
 	struct session *s = arg;
 	struct err err = *why;
 
-	s->request = NULL;
-	if (err.code != E_OK || session_plan(s, permitted, n, &err) != E_OK) {
+	if (err.code != E_OK || session_plan(s, &err) != E_OK) {
 		refuse(s, &err);
+		return;
+	}
+	if (s->need.n > 0) {
+		send_need(s);
 		return;
 	}
 	/* Before the first filter is linked. */
 	if (own_addresses_refresh(s->net))
 		captures_relink(s->net->captures);
-	open_next(s);
+	if (s->start.start.plan_only)
+		begin_plan(s);
+	else
+		open_next(s);
 }
 
 void
@@ -263,15 +332,9 @@ session_start(struct session *s, struct msg *msg)
 	s->has_start = true;
 	*msg = (struct msg){ .type = MSG_PING };	/* its memory is ours now */
 	session_set_state(s, SESSION_STARTING);
-	s->capture_number = s->number;
 	conn_pause(s->conn);
-	if (session_plan_check(s, &err) != E_OK) {
+	if (session_check(s, &err) == E_OK)
+		s->survey = survey_start(s->net, &s->start.start, surveyed, s, &err);
+	if (s->survey == NULL)
 		refuse(s, &err);
-		return;
-	}
-	s->request = priv_call_list(s->net->call, permitted_known, s);
-	if (s->request == NULL) {
-		err_set(&err, E_NOMEM, "capture: start: out of memory");
-		refuse(s, &err);
-	}
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <linux/if_arp.h>
 
 #include "server/fdpass.h"
 
@@ -27,7 +28,11 @@ send_reply(struct boundary_lab *b, union priv_msg *reply, enum priv_msg_type typ
 static bool
 is_refused(struct boundary_lab *b, uint32_t type)
 {
-	return b->refuse_type == type && b->n_seen[type] > b->refuse_after;
+	if (b->refuse_type != type || b->n_seen[type] <= b->refuse_after)
+		return false;
+	if (b->n_to_refuse > 0 && --b->n_to_refuse == 0)
+		b->refuse_type = 0;
+	return true;
 }
 
 static void
@@ -39,6 +44,10 @@ answer_list(struct boundary_lab *b, const union priv_msg *request)
 	if (is_refused(b, PRIV_LIST)) {
 		reply.list_reply.code = b->refuse_code;
 		snprintf(reply.list_reply.text, PRIV_TEXT_LEN, "list: as asked");
+	} else if (request->list.netns != 0) {
+		assert_true(b->n_netns_open > 0);
+		reply.list_reply.n = b->n_foreign;
+		memcpy(reply.list_reply.interfaces, b->foreign, sizeof(b->foreign));
 	} else {
 		reply.list_reply.n = b->n_interfaces;
 		memcpy(reply.list_reply.interfaces, b->interfaces,
@@ -47,20 +56,74 @@ answer_list(struct boundary_lab *b, const union priv_msg *request)
 	send_reply(b, &reply, PRIV_LIST_REPLY, request, -1);
 }
 
-static const struct priv_interface *
-find(const struct boundary_lab *b, uint32_t index)
+static void
+answer_netns_list(struct boundary_lab *b, const union priv_msg *request)
 {
-	for (uint32_t i = 0; i < b->n_interfaces; i++)
-		if (b->interfaces[i].index == index)
-			return &b->interfaces[i];
+	static union priv_msg reply;
+
+	memset(&reply, 0, sizeof(reply));
+	reply.netns_list_reply.n = b->n_foreign > 0;
+	reply.netns_list_reply.names[0].number = 1;
+	snprintf(reply.netns_list_reply.names[0].name, PRIV_NETNS_NAME_LEN, "blue");
+	send_reply(b, &reply, PRIV_NETNS_LIST_REPLY, request, -1);
+}
+
+static void
+answer_netns(struct boundary_lab *b, const union priv_msg *request)
+{
+	static union priv_msg reply;
+
+	memset(&reply, 0, sizeof(reply));
+	if (is_refused(b, PRIV_NETNS)) {
+		reply.netns_reply.code = b->refuse_code;
+		snprintf(reply.netns_reply.text, PRIV_TEXT_LEN, "netns: as asked");
+	} else {
+		reply.netns_reply.handle = ++b->n_netns;
+		b->n_netns_open++;
+	}
+	send_reply(b, &reply, PRIV_NETNS_REPLY, request, -1);
+}
+
+static void
+answer_netns_close(struct boundary_lab *b, const union priv_msg *request)
+{
+	static union priv_msg reply;
+
+	memset(&reply, 0, sizeof(reply));
+	assert_true(request->netns_close.handle <= b->n_netns);
+	assert_true(b->n_netns_open > 0);
+	b->n_netns_open--;
+	send_reply(b, &reply, PRIV_NETNS_CLOSE_REPLY, request, -1);
+}
+
+static const struct priv_interface *
+find_in(const struct priv_interface *interfaces, uint32_t n, uint32_t index)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (interfaces[i].index == index)
+			return &interfaces[i];
 	fail_msg("an interface was opened that is not permitted: %u", index);
 	return NULL;
+}
+
+static const struct priv_interface *
+find(const struct boundary_lab *b, const struct priv_open *open)
+{
+	static const struct priv_interface all = {
+		.name = "any", .arphrd = ARPHRD_VOID,
+	};
+
+	if (open->ifindex == 0)
+		return &all;
+	return open->netns != 0 ? find_in(b->foreign, b->n_foreign, open->ifindex) :
+	    find_in(b->interfaces, b->n_interfaces, open->ifindex);
 }
 
 static void
 answer_open(struct boundary_lab *b, const union priv_msg *request)
 {
-	const struct priv_interface *iface = find(b, request->open.ifindex);
+	const struct priv_interface *iface = find(b, &request->open);
+	struct link_choice choice;
 	static union priv_msg reply;
 	struct priv_open_reply *open = &reply.open_reply;
 	int fd = -1;
@@ -68,14 +131,19 @@ answer_open(struct boundary_lab *b, const union priv_msg *request)
 	memset(&reply, 0, sizeof(reply));
 	if (is_refused(b, PRIV_OPEN)) {
 		open->code = b->refuse_code;
+		open->sys = b->refuse_sys;
 		snprintf(open->text, PRIV_TEXT_LEN, "open: as asked");
 	} else {
-		assert_int_equal(request->open.link_type, iface->link_type);
+		assert_true(link_type_choose(iface->arphrd, iface->name,
+		    request->open.link_type, &choice));
+		assert_int_equal(choice.is_cooked,
+		    (request->open.flags & PRIV_OPEN_COOKED) != 0);
 		open->handle = ++b->n_handles;
 		assert_true(open->handle < BOUNDARY_HANDLES);
 		b->is_open[open->handle] = true;
 		open->ifindex = iface->index;
-		open->link_type = iface->link_type;
+		open->link_type = request->open.link_type;
+		open->time_stamp_type = PRIV_TIME_HOST;
 		open->snaplen = request->open.snaplen;
 		open->block_size = 64 << 10;
 		open->block_nr = (uint32_t)(request->open.ring_bytes /
@@ -126,6 +194,15 @@ answer(struct boundary_lab *b, const union priv_msg *request)
 	case PRIV_CLOSE:
 		answer_result(b, request, request->close.handle,
 		    PRIV_CLOSE_REPLY);
+		return;
+	case PRIV_NETNS_LIST:
+		answer_netns_list(b, request);
+		return;
+	case PRIV_NETNS:
+		answer_netns(b, request);
+		return;
+	case PRIV_NETNS_CLOSE:
+		answer_netns_close(b, request);
 		return;
 	default:
 		fail_msg("%s is no request", priv_msg_name(request->hdr.type));

@@ -21,6 +21,11 @@ struct boundary_lab {
 	struct loop_io	*io;
 	struct priv_interface interfaces[8];	/* what LIST answers */
 	uint32_t	 n_interfaces;
+	/* In network namespace "blue", and in that of every process. */
+	struct priv_interface foreign[2];
+	uint32_t	 n_foreign;
+	uint32_t	 n_netns;	/* handles given out; the first is 1 */
+	unsigned	 n_netns_open;
 
 	unsigned	 n_seen[PRIV_END + 1];	/* requests by type */
 	union priv_msg	 last;			/* the newest request */
@@ -30,7 +35,8 @@ struct boundary_lab {
 	/* Refuse requests of this type, but the first refuse_after of them. */
 	uint32_t	 refuse_type;
 	unsigned	 refuse_after;
-	int		 refuse_code;
+	unsigned	 n_to_refuse;	/* then no more; 0: all of them */
+	int		 refuse_code, refuse_sys;
 
 	uint32_t	 hold_type;		/* keep requests of this type */
 	union priv_msg	 held[BOUNDARY_HELD];

@@ -1,6 +1,7 @@
 #include "session_lab.h"
 
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -32,13 +33,16 @@ on_gone(const struct err *err, void *arg)
 
 static void
 permit(struct boundary_lab *b, const char *name, uint32_t index, uint32_t flags,
-    uint32_t link_type)
+    uint16_t arphrd)
 {
+	struct link_choice choices[LINK_CHOICES_MAX];
 	struct priv_interface *iface = &b->interfaces[b->n_interfaces++];
 
 	iface->index = index;
 	iface->flags = flags;
-	iface->link_type = link_type;
+	iface->arphrd = arphrd;
+	(void)link_type_choices(arphrd, name, choices);
+	iface->link_type = choices[0].link_type;
 	snprintf(iface->name, sizeof(iface->name), "%s", name);
 }
 
@@ -64,9 +68,9 @@ session_lab_open(void **state)
 	};
 	own_traffic_init(&lab.net.own);
 	permit(&lab.boundary, "lo", if_nametoindex("lo"), IFF_UP | IFF_LOOPBACK |
-	    IFF_RUNNING, LINK_ETHERNET);
-	permit(&lab.boundary, "down9", SESSION_LAB_DOWN, 0, LINK_ETHERNET);
-	permit(&lab.boundary, "raw9", SESSION_LAB_RAW, IFF_UP, LINK_RAW_IP);
+	    IFF_RUNNING, ARPHRD_LOOPBACK);
+	permit(&lab.boundary, "down9", SESSION_LAB_DOWN, 0, ARPHRD_ETHER);
+	permit(&lab.boundary, "raw9", SESSION_LAB_RAW, IFF_UP, ARPHRD_NONE);
 	boundary_lab_open(&lab.boundary, lab.net.loop);
 	lab.net.call = priv_call_new(lab.net.loop, lab.boundary.child_fd, &events,
 	    &lab, &err);
@@ -84,7 +88,8 @@ is_idle(void *arg)
 
 	return lab->net.n_sessions == 0 &&
 	    captures_count(lab->net.captures) == 0 &&
-	    boundary_lab_open_handles(&lab->boundary) == 0;
+	    boundary_lab_open_handles(&lab->boundary) == 0 &&
+	    lab->boundary.n_netns_open == 0;
 }
 
 void
@@ -148,7 +153,7 @@ session_lab_start(const char *iface)
 {
 	static struct msg_interface_request requests[4];
 	static struct msg_filter filter;
-	static char text[] = "all of it";
+	static char text[] = "";
 	struct msg msg = { .type = MSG_START };
 
 	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
