@@ -75,6 +75,15 @@ CASES = [
     cooked("GRE", 778),
     cooked("IP6GRE", 823),
     cooked("IPv6 tunnel", 769),
+    same("802.11", tun_of(801, 4), noise(b"\x08\x00"), 105),
+    same("802.11 with Prism", tun_of(802, 4), noise(b"\0\0\0\x44\0\0\0\x90"), 119),
+    same("802.11 with radiotap", tun_of(803, 4), noise(b"\0\0\x08\0\0\0\0\0"), 127),
+    same("Cisco HDLC", tun_of(513), noise(b"\x0f\0\x08\0"), 104),
+    same("Frame Relay", tun_of(770), noise(b"\x18\x41\x03\xcc"), 107),
+    same("FDDI", tun_of(774), noise(b"\x50"), 10),
+    same("802.15.4", tun_of(804), noise(b"\x41\x88"), 230),
+    same("vsock", tun_of(826), noise(), 271),
+    same("Fibre Channel", tun_of(784), noise(), 224),
 ]
 
 
@@ -98,7 +107,8 @@ def test_three_programs_and_a_plain_socket_see_the_same(lab, agent, case):
     packets = case.packets()
     count = len(packets)
     with case.make(lab.net) as device, contextlib.closing(
-            witness.Witness(lab.net, lab.net.sensor, device.name, case.link_type == SLL2)) as plain:
+            witness.Witness(lab.net, lab.net.sensor, device.name,
+                            case.link_type in witness.COOKED)) as plain:
         others = [lab.tcpdump(lab.file("tcpdump"), "-c", str(count), iface=device.name),
                   dumpcap(lab, lab.file("dumpcap"), device.name, count)]
         client = lab.capture("-i", device.name, "-w", lab.file("ours.pcapng"))

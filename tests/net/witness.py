@@ -6,9 +6,12 @@ into what a file holds by the rules of docs/PROTOCOL.md, written out anew.
 """
 import socket
 import struct
+import sys
 from collections import namedtuple
 
 ETHERNET, RAW_IP, SLL, SLL2 = 1, 101, 113, 276
+IRDA, CAN, NETLINK = 144, 227, 253
+COOKED = (SLL, SLL2, IRDA, NETLINK)  # a header is made
 OUTGOING = 4
 
 SOL_PACKET, PACKET_AUXDATA, SO_TIMESTAMPNS, SO_RCVBUFFORCE = 263, 8, 35, 33
@@ -80,9 +83,12 @@ def record(seen, link_type, ifindex=0):
     if link_type == SLL2:
         extra = sll2(seen, ifindex)
         data = extra + data
-    elif link_type == SLL:
+    elif link_type in COOKED:
         extra = sll(seen)
         data = extra + data
+    elif link_type == CAN:
+        # The kernel has the identifier in the byte order of the machine.
+        data = data[:4][::-1] + data[4:] if sys.byteorder == "little" else data
     elif seen.tag is not None and link_type == ETHERNET:
         extra = struct.pack(">HH", *seen.tag)
         data = data[:12] + extra + data[12:]
