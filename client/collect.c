@@ -1,5 +1,6 @@
 #include "client/collect_int.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +46,8 @@ static uint64_t
 lost_elsewhere(const struct collect *c, uint32_t iface)
 {
 	const struct ledger *l = &c->ledger;
-	uint64_t lost = l->agent[iface].dropped_agent;
+	const struct msg_interface_stats *a = &l->agent[iface];
+	uint64_t lost = a->dropped_agent + a->dropped_filter_change;
 
 	/* Gaps count for the capture as a whole; one interface has them all. */
 	if (l->n_interfaces == 1)
@@ -54,33 +56,51 @@ lost_elsewhere(const struct collect *c, uint32_t iface)
 }
 
 static void
+append_count(char *dst, size_t size, uint64_t n, const char *what)
+{
+	size_t len = strlen(dst);
+
+	if (n > 0)
+		snprintf(dst + len, size - len, "%s%s: %" PRIu64,
+		    len > 0 ? ", " : "", what, n);
+}
+
+static int
+write_stats_of(struct collect *c, uint32_t iface, struct err *err)
+{
+	const struct msg_interface_stats *a = &c->ledger.agent[iface];
+	struct sink_stats stats = {
+		.received = a->received,
+		.dropped_kernel = a->dropped_kernel,
+		.dropped_interface = a->dropped_interface,
+		.lost_elsewhere = lost_elsewhere(c, iface),
+		.filtered = c->ledger.filtered[iface],
+		.written = c->ledger.written[iface],
+		.start = c->start,
+		.end = clock_wall(),
+	};
+	char comment[200] = "";
+
+	/* What the format has no counter for. */
+	append_count(comment, sizeof(comment), a->freezes, "kernel ring freezes");
+	append_count(comment, sizeof(comment), c->n_changes, "filter changes");
+	append_count(comment, sizeof(comment), a->dropped_filter_change,
+	    "packets lost at filter changes");
+	append_count(comment, sizeof(comment), stats.filtered,
+	    "packets filtered by client");
+	return outputs_stats(c->out, iface, &stats, comment, err);
+}
+
+static void
 write_stats(struct collect *c)
 {
 	struct err err;
 
-	for (uint32_t i = 0; i < c->ledger.n_interfaces; i++) {
-		const struct msg_interface_stats *a = &c->ledger.agent[i];
-		struct sink_stats stats = {
-			.received = a->received,
-			.dropped_kernel = a->dropped_kernel,
-			.dropped_interface = a->dropped_interface,
-			.lost_elsewhere = lost_elsewhere(c, i),
-			.written = c->ledger.written[i],
-			.start = c->start,
-			.end = clock_wall(),
-		};
-
-		if (c->ops->stats(c->sink, i, &stats, &err) != E_OK) {
+	for (uint32_t i = 0; i < c->ledger.n_interfaces; i++)
+		if (write_stats_of(c, i, &err) != E_OK) {
 			collect_fail(c, &err);
 			return;
 		}
-	}
-}
-
-bool
-collect_is_flushed(const struct collect *c)
-{
-	return outfile_written(c->out) == outfile_submitted(c->out);
 }
 
 /* Nothing more will come: last blocks, then wait for the writer. */
@@ -89,14 +109,15 @@ collect_flush(struct collect *c)
 {
 	if (c->state >= COLLECT_FLUSHING)
 		return;
-	if (c->sink == NULL || c->reader_gone || c->output_dead) {
+	if (!c->is_open || c->reader_gone || c->output_dead) {
 		collect_finish(c);
 		return;
 	}
 	c->state = COLLECT_FLUSHING;
+	collect_reach(c, UINT64_MAX);
 	write_stats(c);
-	outfile_flush(c->out);
-	if (collect_is_flushed(c))
+	outputs_flush(c->out);
+	if (outputs_is_flushed(c->out))
 		collect_finish(c);
 }
 
@@ -131,8 +152,12 @@ on_end_signal(void *arg)
 		collect_report(c, "interrupted again: what the sensor still held is "
 		    "not in the output");
 		c->status = EXIT_INTERRUPTED;
-		if (c->state < COLLECT_FLUSHING && !c->reader_gone && !c->output_dead)
+		if (c->state < COLLECT_FLUSHING && !c->reader_gone &&
+		    !c->output_dead) {
+			c->state = COLLECT_FLUSHING;
+			collect_reach(c, UINT64_MAX);
 			write_stats(c);
+		}
 		collect_finish(c);
 		return;
 	}
@@ -159,26 +184,28 @@ on_stats_signal(void *arg)
 }
 
 static void
-on_flush_signal(void *arg)
+on_user_signal(void *arg)
 {
 	struct collect *c = arg;
 
-	if (c->out != NULL)
-		outfile_flush(c->out);
+	if (c->opt->filter_file != NULL)
+		collect_change_filter(c);
+	else if (c->out != NULL)
+		outputs_flush(c->out);
 }
 
 /* The end was asked for, but whoever reads the output does not. */
 static bool
 is_stuck(struct collect *c)
 {
-	uint64_t written = outfile_written(c->out);
+	uint64_t written = outputs_written(c->out);
 	struct mono_ns now = clock_mono();
 
 	if (!c->stop_asked || written != c->seen_written) {
 		c->seen_written = written;
 		c->moved = now;
 	}
-	return !collect_is_flushed(c) &&
+	return !outputs_is_flushed(c->out) &&
 	    mono_diff_ns(now, c->moved) > (int64_t)STUCK_S * NS_PER_S;
 }
 
@@ -218,7 +245,7 @@ watch_signals(struct collect *c, struct err *err)
 		{ SIGTERM, on_end_signal },
 		{ SIGHUP, on_end_signal },
 		{ SIGUSR1, on_stats_signal },
-		{ SIGUSR2, on_flush_signal },
+		{ SIGUSR2, on_user_signal },
 	};
 
 	for (size_t i = 0; i < COLLECT_N_SIGNALS; i++) {
@@ -261,6 +288,7 @@ prepare(struct collect *c, struct tls *tls, struct err *err)
 	c->loop = loop_new(err);
 	if (c->loop == NULL)
 		return err->code;
+	c->out_cfg.loop = c->loop;
 	c->progress_timer = loop_timer_new(c->loop, on_progress, c);
 	c->limit_timer = loop_timer_new(c->loop, limit_reached, c);
 	if (c->progress_timer == NULL || c->limit_timer == NULL)
@@ -274,12 +302,11 @@ prepare(struct collect *c, struct tls *tls, struct err *err)
 static void
 take_back_unwritten(struct collect *c)
 {
-	uint64_t blocks, packets;
+	uint64_t packets;
 
-	if (c->head_blocks == 0)
+	if (!c->is_open)
 		return;
-	blocks = outfile_blocks_written(c->out);
-	packets = blocks > c->head_blocks ? blocks - c->head_blocks : 0;
+	packets = outputs_packets_written(c->out);
 	if (packets < c->written)
 		ledger_take_back(&c->ledger, c->written - packets,
 		    c->reader_gone ? LEDGER_UNWANTED : LEDGER_LOST);
@@ -290,18 +317,14 @@ close_output(struct collect *c)
 {
 	struct err err;
 
-	if (c->sink != NULL) {
-		c->ledger.cut = c->ops->cut(c->sink);
-		c->ops->free(c->sink);
-	}
 	if (c->out == NULL)
 		return;
-	if (outfile_stop(c->out, c->status == EXIT_INTERRUPTED || c->output_dead ?
+	c->ledger.cut = outputs_cut(c->out);
+	if (outputs_stop(c->out, c->status == EXIT_INTERRUPTED || c->output_dead ?
 	    INTERRUPTED_LIMIT_MS : OUTPUT_LIMIT_MS, &err) != E_OK &&
 	    !c->reader_gone && c->status == EXIT_COMPLETE)
 		collect_fail(c, &err);
 	take_back_unwritten(c);
-	(void)outfile_close(c->out, 0, NULL);
 }
 
 static void
@@ -312,6 +335,8 @@ settle(struct collect *c)
 
 	collect_report_gaps(c);
 	ledger_summary(&c->ledger, &summary);
+	if (c->opt->verbose == 0)
+		summary.freezes = 0;
 	ui_text_clear(&c->ui);
 	ui_text_summary(&c->ui, &summary);
 	if (c->ledger.is_final && ledger_check(&c->ledger, &err) != E_OK) {
@@ -330,29 +355,43 @@ release(struct collect *c)
 	sensor_free(c->sensor);
 	loop_timer_free(c->progress_timer);
 	loop_timer_free(c->limit_timer);
+	outputs_free(c->out);
 	loop_free(c->loop);
+	collect_forget_changes(c);
+	for (uint32_t i = 0; i < c->ledger.n_interfaces; i++)
+		arrival_free(c->interfaces[i].arrival);
+	free(c->interfaces);
 	if (c->has_ledger)
 		ledger_fini(&c->ledger);
 }
 
 enum exit_status
-collect_run(const struct options *options, const struct programs *programs,
+collect_run(const struct options *options, struct programs *programs,
     struct tls *tls)
 {
 	struct collect c = {
 		.opt = options,
 		.programs = programs,
-		.ops = options->format == OPTIONS_PCAP ? &sink_pcap_ops :
-		    &sink_pcapng_ops,
+		.newest = programs,
+		.out_cfg = {
+			.path = options->output,
+			.ops = options->format == OPTIONS_PCAP ? &sink_pcap_ops :
+			    &sink_pcapng_ops,
+			.split_by_link_type = options->split_by_linktype,
+			.program = "capclient " CAP_VERSION,
+			.fn = collect_on_outputs,
+			.arg = &c,
+		},
 	};
 	struct err err;
 
 	ui_text_init(&c.ui, stderr, options->quiet);
+	events_init(&c.events);
 	if (prepare(&c, tls, &err) != E_OK || loop_run(c.loop, &err) != E_OK)
 		collect_fail(&c, &err);
 	close_output(&c);
 	/* An output that could not be opened has said so in its line. */
-	if (c.head_blocks > 0)
+	if (c.is_open)
 		settle(&c);
 	release(&c);
 	return c.status;

@@ -14,9 +14,10 @@
 
 /*
  * Capture as options say until a stop condition, a signal or an error;
- * reports on stderr.  All arguments are borrowed.
+ * reports on stderr.  All arguments are borrowed; programs holds the newest
+ * filters afterwards.
  */
 enum exit_status collect_run(const struct options *options,
-    const struct programs *programs, struct tls *tls);
+    struct programs *programs, struct tls *tls);
 
 #endif /* CLIENT_COLLECT_H */

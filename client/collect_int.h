@@ -1,17 +1,20 @@
 /*
  * collect_int - what the files of one collection share; see collect.h.
  *
- * collect.c runs it, from signals to exit status; collect_stream.c takes what
- * the sensor sends and moves it into the output.
+ * collect.c runs it, from signals to exit status; collect_start.c asks for the
+ * capture and opens the output; collect_stream.c takes what the sensor sends
+ * and moves it into the output; collect_change.c follows events and changes of
+ * the filter.
  */
 #ifndef CLIENT_COLLECT_INT_H
 #define CLIENT_COLLECT_INT_H
 
+#include "client/arrival.h"
 #include "client/collect.h"
+#include "client/events.h"
 #include "client/ledger.h"
-#include "client/outfile.h"
+#include "client/outputs.h"
 #include "client/sensor.h"
-#include "client/sink.h"
 #include "client/ui_text.h"
 #include "common/clock.h"
 #include "common/loop.h"
@@ -28,24 +31,39 @@ enum collect_state {
 
 enum { COLLECT_N_SIGNALS = 5 };
 
+/* One interface of the capture, as far as its packets are judged here. */
+struct collect_interface {
+	uint32_t	 index;		/* the kernel's number */
+	uint32_t	 link_type, snaplen, filter;
+	enum filter_place place;
+	struct arrival	*arrival;	/* how packets are cut, once it is needed */
+};
+
+/* Filters on their way into force. */
+struct collect_change {
+	struct programs	 programs;
+	uint32_t	 n_places;
+	enum filter_place *places;
+};
+
 struct collect {
 	const struct options *opt;
-	const struct programs *programs;
+	struct programs	*programs;	/* what the packets that come next passed */
 	struct loop	*loop;
 	struct sensor	*sensor;
-	struct outfile	*out;
-	const struct sink_ops *ops;
-	struct sink	*sink;
+	struct outputs_config out_cfg;
+	struct outputs	*out;
 	struct loop_timer *progress_timer, *limit_timer;
 	struct loop_signal *signals[COLLECT_N_SIGNALS];
 	struct ui_text	 ui;
 	enum collect_state state;
 	enum exit_status status;	/* the first thing that went wrong */
 	struct ledger	 ledger;
+	struct collect_interface *interfaces;	/* as many as the ledger has */
 	bool		 has_ledger;
+	bool		 is_open;	/* the output, with its head */
 	bool		 reader_gone;	/* the pipe was closed: the user's end */
 	bool		 output_dead;	/* nothing more can be written */
-	uint64_t	 head_blocks;	/* of the output before the first packet */
 	bool		 is_signalled;
 	struct mono_ns	 stop_time;	/* of the first signal */
 	uint64_t	 seen_written;	/* by the output, at the last look */
@@ -54,11 +72,15 @@ struct collect {
 	char		 os[PROTO_MAX_NAME + 1];
 	struct wall_ns	 start;		/* of the capture */
 	uint64_t	 written, written_bytes;
-	struct msg_gap	 gap;		/* to be noted at the next packet */
-	bool		 has_gap;
 	struct msg_gap	 unreported;	/* gaps since the last line about them */
-	/* Acknowledge mark_sequence when the output has reached mark_offset. */
-	uint64_t	 mark_sequence, mark_offset, newest_sequence;
+	/* Acknowledge mark_sequence when the output has reached its mark. */
+	uint64_t	 mark_sequence, newest_sequence;
+	struct events	 events;
+	struct collect_change *asked;	/* the agent has not answered yet */
+	const struct programs *newest;	/* accepted last; programs, or in events */
+	uint32_t	 change_number, n_waiting, n_changes;
+	bool		 wants_change;	/* the file is to be read once more */
+	bool		 said_travel;
 };
 
 /* --- collect.c --- */
@@ -79,12 +101,25 @@ void collect_stop(struct collect *c);
 /* Nothing more will come: write the last blocks, then finish. */
 void collect_flush(struct collect *c);
 
-/* Has the output taken all that was submitted? */
-bool collect_is_flushed(const struct collect *c);
+/* --- collect_start.c --- */
+
+void collect_on_hello(const struct msg_hello *hello, void *arg);
+void collect_on_need_programs(const struct msg_need_programs *need, void *arg);
+void collect_on_started(const struct msg_started *started, void *arg);
+void collect_on_interface_added(const struct msg_interface_added *added, void *arg);
+
+/*
+ * From now on packets of this interface are filtered there; gets ready for
+ * packets that are to be judged here.  E_FILTER, E_NOMEM.
+ */
+int collect_set_place(struct collect *c, uint32_t iface, enum filter_place place,
+    struct err *err) MUST_CHECK;
 
 /* --- collect_stream.c --- */
 
 extern const struct sensor_events collect_sensor_events;
+
+void collect_on_outputs(enum outfile_event event, const struct err *err, void *arg);
 
 /*
  * Nothing more can be written: say so, and end when the agent's last counters
@@ -94,5 +129,19 @@ void collect_output_failed(struct collect *c, const struct err *err);
 
 /* Tell of the gaps since the last call, in one line. */
 void collect_report_gaps(struct collect *c);
+
+/* --- collect_change.c --- */
+
+void collect_on_event(const struct msg_event *event, void *arg);
+void collect_on_filter_changed(const struct msg_filter_changed *changed, void *arg);
+
+/* Read --filter-file anew and ask the agent for it, now or when it can be. */
+void collect_change_filter(struct collect *c);
+
+/* Let happen what stands before batch sequence. */
+void collect_reach(struct collect *c, uint64_t sequence);
+
+/* Forget what never happened. */
+void collect_forget_changes(struct collect *c);
 
 #endif /* CLIENT_COLLECT_INT_H */

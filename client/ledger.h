@@ -2,8 +2,8 @@
  * ledger - where every packet of a capture went; it must add up.
  *
  * Pure numbers.  Received by the filter = dropped by the kernel + dropped in
- * the agent + sent in batches; batches = written + lost in gaps + not
- * written by the client.
+ * the agent + dropped at a filter change + sent in batches; batches = written
+ * + lost in gaps + filtered by the client + not written by the client.
  */
 #ifndef CLIENT_LEDGER_H
 #define CLIENT_LEDGER_H
@@ -19,16 +19,22 @@ struct ledger {
 	uint32_t	 n_interfaces;
 	struct msg_interface_stats *agent;	/* newest word of the agent */
 	uint64_t	*written;		/* per interface, given to the output */
+	uint64_t	*filtered;		/* per interface, by the client's filter */
 	uint64_t	 unwritten;		/* of these: it did not take them */
 	uint64_t	 gap_packets;		/* in gaps the agent reported */
 	uint64_t	 beyond_count;		/* came after -c was reached */
 	uint64_t	 lost_output;		/* came, could not be written */
+	uint64_t	 not_held;		/* of link types the file cannot hold */
 	uint64_t	 cut;
 	bool		 is_final;		/* agent's counters are the last */
 };
 
 /* E_NOMEM.  Release with ledger_fini(). */
 int ledger_init(struct ledger *l, uint32_t n_interfaces) MUST_CHECK;
+
+/* There is one interface more, all zero.  E_NOMEM: nothing has changed. */
+int ledger_add_interface(struct ledger *l) MUST_CHECK;
+
 void ledger_fini(struct ledger *l);
 
 /* Take over counters; stats must be for as many interfaces. */

@@ -7,6 +7,7 @@
 #ifndef CLIENT_SINK_H
 #define CLIENT_SINK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/clock.h"
@@ -28,12 +29,22 @@ struct sink_interface {
 	char	 (*addresses)[64];	/* "10.0.0.1/24" */
 };
 
+enum { SINK_COMMENTS_MAX = 17 };
+
+/* What is to be said beside a packet or a set of counters. */
+struct sink_remarks {
+	uint64_t	 dropped;	/* packets of this interface missing before it */
+	uint32_t	 n_comments;
+	const char	*comments[SINK_COMMENTS_MAX];
+};
+
 /* Final counters of one interface. */
 struct sink_stats {
 	uint64_t	 received;	/* by the interface's filter, drops included */
 	uint64_t	 dropped_kernel;
 	uint64_t	 dropped_interface;
-	uint64_t	 lost_elsewhere;/* agent, gaps, client */
+	uint64_t	 lost_elsewhere;/* agent, filter changes, gaps, client */
+	uint64_t	 filtered;	/* of received: rejected by the client */
 	uint64_t	 written;
 	struct wall_ns	 start, end;
 };
@@ -42,30 +53,35 @@ struct sink;			/* each format's own */
 
 struct sink_ops {
 	const char *name;		/* "pcapng", "pcap" */
+	bool one_link_type;		/* for all interfaces of an output */
 
 	/* Write the file header; program is "capclient 0.1.0". */
 	struct sink *(*open)(struct outfile *out, const char *program,
 	    uint32_t snaplen, struct err *err);
 
 	/*
-	 * Declare the next interface (0, 1, 2 ...) before its first packet.
-	 * E_OUTPUT when the format cannot hold it beside the others.
+	 * Declare the next interface (0, 1, 2 ...) before its first packet; also
+	 * between packets.  E_OUTPUT when the format cannot hold it, or not
+	 * beside the others.
 	 */
 	int (*add_interface)(struct sink *sink, const struct sink_interface *iface,
 	    struct err *err);
 
 	/*
-	 * Write one packet.  dropped counts packets of this interface that are
-	 * missing before it (0 mostly), comment is put beside it ("" mostly);
-	 * a format that cannot say either leaves them out.  Only formats into
-	 * the outfile's buffer: no system call.
+	 * Write one packet, and remarks (NULL mostly) beside it, as far as the
+	 * format has a place for them.  Only formats into the outfile's buffer:
+	 * no system call.
 	 */
 	int (*packet)(struct sink *sink, const struct packet_ref *packet,
-	    uint64_t dropped, const char *comment, struct err *err);
+	    const struct sink_remarks *remarks, struct err *err);
 
-	/* Final counters of interface number iface; once, at the end. */
+	/*
+	 * Final counters of interface number iface, and remarks (or NULL), of
+	 * which only the comments count; once, at the end.
+	 */
 	int (*stats)(struct sink *sink, uint32_t iface,
-	    const struct sink_stats *stats, struct err *err);
+	    const struct sink_stats *stats, const struct sink_remarks *remarks,
+	    struct err *err);
 
 	/*
 	 * How many packets were shortened (original length kept) because a

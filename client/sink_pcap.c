@@ -84,15 +84,14 @@ sink_pcap_add_interface(struct sink *sink, const struct sink_interface *iface,
 
 static int
 sink_pcap_packet(struct sink *sink, const struct packet_ref *packet,
-    uint64_t dropped, const char *comment, struct err *err)
+    const struct sink_remarks *remarks, struct err *err)
 {
 	uint32_t captured = packet->meta.captured_len;
 	/* Nothing before the epoch can be written. */
 	uint64_t ns = packet->meta.time.ns > 0 ? (uint64_t)packet->meta.time.ns : 0;
 	uint8_t *p;
 
-	(void)dropped;
-	(void)comment;
+	(void)remarks;
 	if (!sink->has_header)
 		return err_set(err, E_BUG, "output: packet without an interface");
 	if (captured > PACKET_MAX) {
@@ -114,11 +113,13 @@ sink_pcap_packet(struct sink *sink, const struct packet_ref *packet,
 /* The format has no place for counters. */
 static int
 sink_pcap_stats(struct sink *sink, uint32_t iface,
-    const struct sink_stats *stats, struct err *err)
+    const struct sink_stats *stats, const struct sink_remarks *remarks,
+    struct err *err)
 {
 	(void)sink;
 	(void)iface;
 	(void)stats;
+	(void)remarks;
 	(void)err;
 	return E_OK;
 }
@@ -137,6 +138,7 @@ sink_pcap_free(struct sink *sink)
 
 const struct sink_ops sink_pcap_ops = {
 	.name = "pcap",
+	.one_link_type = true,
 	.open = sink_pcap_open,
 	.add_interface = sink_pcap_add_interface,
 	.packet = sink_pcap_packet,

@@ -145,11 +145,14 @@ sink_pcapng_add_interface(struct sink *sink, const struct sink_interface *iface,
 
 /* --- packets --- */
 
-/* Direction in bits 0-1, reception in bits 2-4. */
+/* Direction in bits 0-1, reception in bits 2-4, what was offloaded in 9-11. */
 static uint32_t
-packet_flags(uint8_t type)
+packet_flags(const struct packet_meta *meta)
 {
-	enum { IN = 1, OUT = 2 };
+	enum {
+		IN = 1, OUT = 2,
+		CSUM_NOT_READY = 1 << 9, CSUM_VALID = 1 << 10, SEGMENTATION = 1 << 11,
+	};
 	static const uint8_t flags[] = {
 		IN | 1 << 2,		/* PACKET_HOST: unicast */
 		IN | 3 << 2,		/* PACKET_BROADCAST */
@@ -158,7 +161,15 @@ packet_flags(uint8_t type)
 		OUT,			/* PACKET_OUTGOING */
 	};
 
-	return type < ARRAY_LEN(flags) ? flags[type] : 0;
+	uint32_t ret = meta->type < ARRAY_LEN(flags) ? flags[meta->type] : 0;
+
+	if ((meta->offload & PACKET_CSUM_NOT_READY) != 0)
+		ret |= CSUM_NOT_READY;
+	if ((meta->offload & PACKET_CSUM_VALID) != 0)
+		ret |= CSUM_VALID;
+	if ((meta->offload & PACKET_GSO) != 0)
+		ret |= SEGMENTATION;
+	return ret;
 }
 
 /* Bytes of the packet that fit beside options of this size. */
@@ -183,36 +194,60 @@ put_option_head(uint8_t *p, uint16_t code, uint16_t len)
 	return p + 4;
 }
 
+static size_t
+comment_len(const char *comment)
+{
+	return pcapng_text_fit(comment, PCAPNG_OPTION_MAX);
+}
+
+/* What the options of a packet take. */
+static size_t
+packet_options_len(const struct sink_remarks *r)
+{
+	size_t len = 4 + 4 + PCAPNG_OPTIONS_END;
+
+	if (r == NULL)
+		return len;
+	if (r->dropped > 0)
+		len += 4 + 8;
+	for (uint32_t i = 0; i < r->n_comments; i++)
+		len += 4 + pcapng_pad4(comment_len(r->comments[i]));
+	return len;
+}
+
+static uint8_t *
+put_comment(uint8_t *p, const char *comment)
+{
+	size_t len = comment_len(comment);
+
+	p = put_option_head(p, OPT_COMMENT, (uint16_t)len);
+	memset(p, 0, pcapng_pad4(len));
+	memcpy(p, comment, len);
+	return p + pcapng_pad4(len);
+}
+
 /* All options of a packet; returns the byte after them. */
 static uint8_t *
-put_packet_options(uint8_t *p, uint32_t flags, uint64_t dropped,
-    const char *comment, size_t comment_len)
+put_packet_options(uint8_t *p, uint32_t flags, const struct sink_remarks *r)
 {
 	p = put_option_head(p, EPB_FLAGS, 4);
 	put_le32(p, flags);
 	p += 4;
-	if (dropped > 0) {
+	if (r != NULL && r->dropped > 0) {
 		p = put_option_head(p, EPB_DROPCOUNT, 8);
-		put_le64(p, dropped);
+		put_le64(p, r->dropped);
 		p += 8;
 	}
-	if (comment_len > 0) {
-		p = put_option_head(p, OPT_COMMENT, (uint16_t)comment_len);
-		memset(p, 0, pcapng_pad4(comment_len));
-		memcpy(p, comment, comment_len);
-		p += pcapng_pad4(comment_len);
-	}
+	for (uint32_t i = 0; r != NULL && i < r->n_comments; i++)
+		p = put_comment(p, r->comments[i]);
 	return put_option_head(p, 0, 0);
 }
 
 static int
 sink_pcapng_packet(struct sink *sink, const struct packet_ref *packet,
-    uint64_t dropped, const char *comment, struct err *err)
+    const struct sink_remarks *remarks, struct err *err)
 {
-	size_t comment_len = comment == NULL ? 0 :
-	    pcapng_text_fit(comment, PCAPNG_OPTION_MAX);
-	size_t options = 4 + 4 + (dropped > 0 ? 4u + 8u : 0u) +
-	    (comment_len > 0 ? 4u + pcapng_pad4(comment_len) : 0u) + PCAPNG_OPTIONS_END;
+	size_t options = packet_options_len(remarks);
 	uint32_t captured;
 	size_t total;
 	uint8_t *p;
@@ -236,7 +271,7 @@ sink_pcapng_packet(struct sink *sink, const struct packet_ref *packet,
 		memcpy(p, packet->data, captured);
 	memset(p + captured, 0, pcapng_pad4(captured) - captured);
 	p = put_packet_options(p + pcapng_pad4(captured),
-	    packet_flags(packet->meta.type), dropped, comment, comment_len);
+	    packet_flags(&packet->meta), remarks);
 	put_le32(p, (uint32_t)total);
 	return E_OK;
 }
@@ -251,7 +286,8 @@ option_time(struct pcapng_block *b, uint16_t code, struct wall_ns time)
 
 static int
 sink_pcapng_stats(struct sink *sink, uint32_t iface,
-    const struct sink_stats *stats, struct err *err)
+    const struct sink_stats *stats, const struct sink_remarks *remarks,
+    struct err *err)
 {
 	struct pcapng_block *b = &sink->block;
 
@@ -268,9 +304,13 @@ sink_pcapng_stats(struct sink *sink, uint32_t iface,
 	/* Wireshark shows this one alone as "dropped": every loss is in it. */
 	pcapng_block_u64(b, ISB_IFDROP, stats->dropped_kernel +
 	    stats->dropped_interface + stats->lost_elsewhere);
-	pcapng_block_u64(b, ISB_FILTERACCEPT, stats->received);
+	/* A filter of the client's comes behind what the kernel passed. */
+	pcapng_block_u64(b, ISB_FILTERACCEPT, stats->received > stats->filtered ?
+	    stats->received - stats->filtered : 0);
 	pcapng_block_u64(b, ISB_OSDROP, stats->dropped_kernel);
 	pcapng_block_u64(b, ISB_USRDELIV, stats->written);
+	for (uint32_t i = 0; remarks != NULL && i < remarks->n_comments; i++)
+		pcapng_block_text(b, OPT_COMMENT, remarks->comments[i], 0);
 	return write_block(sink, err);
 }
 

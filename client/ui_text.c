@@ -97,8 +97,11 @@ ui_text_summary(struct ui_text *ui, const struct ui_summary *s)
 		{ s->dropped_interface, "dropped by interface" },
 		{ s->lost_buffer, "lost in the agent (its buffer was full)" },
 		{ s->lost_agent, "lost in the agent (other reasons)" },
+		{ s->lost_change, "lost at a filter change" },
 		{ s->lost_connection, "lost with the connection" },
 		{ s->lost_output, "received but not written (output failed)" },
+		{ s->lost_format, "not written (the file cannot hold their link type)" },
+		{ s->filtered, "filtered by client" },
 		{ s->beyond_count, "not written (arrived after the end)" },
 		{ s->cut, "shortened to fit the reader of the pipe" },
 	};
@@ -110,6 +113,9 @@ ui_text_summary(struct ui_text *ui, const struct ui_summary *s)
 	for (size_t i = 0; i < ARRAY_LEN(further); i++)
 		if (further[i].n > 0)
 			print_count(ui->out, further[i].n, further[i].what);
+	if (s->freezes > 0)
+		fprintf(ui->out, "%" PRIu64 " freeze%s of the kernel's ring\n",
+		    s->freezes, s->freezes == 1 ? "" : "s");
 	fflush(ui->out);
 }
 
@@ -117,5 +123,6 @@ uint64_t
 ui_summary_lost(const struct ui_summary *s)
 {
 	return s->dropped_kernel + s->dropped_interface + s->lost_buffer +
-	    s->lost_agent + s->lost_connection + s->lost_output;
+	    s->lost_agent + s->lost_change + s->lost_connection + s->lost_output +
+	    s->lost_format;
 }

@@ -24,10 +24,14 @@ struct ui_summary {
 	uint64_t dropped_interface;
 	uint64_t lost_buffer;		/* agent's buffer full: gaps */
 	uint64_t lost_agent;		/* in the agent otherwise */
+	uint64_t lost_change;		/* at filter changes, not to be judged again */
 	uint64_t lost_connection;	/* in batches that never came */
 	uint64_t lost_output;		/* came, but could not be written */
+	uint64_t lost_format;		/* came, but the file cannot hold them */
 	uint64_t beyond_count;		/* came after -c was reached: no loss */
+	uint64_t filtered;		/* came, rejected by the filter here: no loss */
 	uint64_t cut;			/* written, shortened for the pipe */
+	uint64_t freezes;		/* of kernel rings; shown with -v */
 };
 
 struct ui_progress {

@@ -8,7 +8,8 @@ import struct
 from collections import namedtuple
 
 # ts_ns: since the epoch; iface: number of the interface block; flags and
-# drops: of the packet block, None where the format has none.
+# drops: of the packet block, None where the format has none; several comments
+# are joined by newlines.
 Packet = namedtuple("Packet", "ts_ns data orig_len iface flags drops comment")
 
 Interface = namedtuple("Interface", "link_type snaplen options")
@@ -80,7 +81,9 @@ def _options(body):
             break
         if len(body) - at < size:
             raise Broken("option cut short")
-        found[code] = body[at:at + size]
+        value = body[at:at + size]
+        # The only option that may come more than once and of which all count here.
+        found[code] = found[code] + b"\n" + value if code == 1 and code in found else value
         at += (size + 3) & ~3
     return found
 

@@ -35,16 +35,19 @@ start(struct output *o, uint32_t link_type)
 static void
 header_and_records_are_byte_exact(void **state)
 {
+	const struct sink_remarks remarks = {
+		.dropped = 3, .n_comments = 1, .comments = { "left out" },
+	};
 	struct packet_ref packet = packet_of(1700000000123456789, 5, 60);
 	struct output o;
 	struct sink *sink = start(&o, 276);
 	struct err err;
 
 	(void)state;
-	assert_int_equal(ops->packet(sink, &packet, 3, "left out", &err), E_OK);
+	assert_int_equal(ops->packet(sink, &packet, &remarks, &err), E_OK);
 	packet.meta.captured_len = 0;
 	packet.data = NULL;
-	assert_int_equal(ops->packet(sink, &packet, 0, "", &err), E_OK);
+	assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_OK);
 	ops->free(sink);
 	output_finish(&o);
 	assert_hex(o.bytes, o.len,
@@ -85,7 +88,7 @@ longer_packets_than_readers_take_are_cut_and_counted(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(ops->packet(sink, &packet, 0, "", &err), E_OK);
+	assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_OK);
 	assert_int_equal(ops->cut(sink), 1);
 	ops->free(sink);
 	output_finish(&o);
@@ -107,7 +110,7 @@ a_packet_needs_an_interface_first(void **state)
 	output_open(&o);
 	sink = ops->open(o.out, "x", 262144, &err);
 	assert_non_null(sink);
-	assert_int_equal(ops->packet(sink, &packet, 0, "", &err), E_BUG);
+	assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_BUG);
 	ops->free(sink);
 	output_finish(&o);
 	assert_int_equal(o.len, 0);
@@ -124,7 +127,7 @@ tshark_reads_nanoseconds(void **state)
 	char text[256];
 
 	(void)state;
-	assert_int_equal(ops->packet(sink, &packet, 0, "", &err), E_OK);
+	assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_OK);
 	ops->free(sink);
 	output_finish(&o);
 	output_read_with(&o, "tshark", "-T fields -e frame.time_epoch "

@@ -63,12 +63,13 @@ block_len(const struct output *o, size_t off)
 	return len;
 }
 
-/* The value of an option in the list at off, which must end in order. */
+/* The value of the nth such option in the list at off, which must end in order. */
 static const uint8_t *
-find_option(const struct output *o, size_t off, size_t end, uint16_t code,
-    uint16_t *ret_len)
+find_nth_option(const struct output *o, size_t off, size_t end, uint16_t code,
+    unsigned nth, uint16_t *ret_len)
 {
 	const uint8_t *found = NULL;
+	unsigned n = 0;
 
 	while (off < end) {
 		uint16_t c = get_le16(o->bytes + off);
@@ -79,7 +80,7 @@ find_option(const struct output *o, size_t off, size_t end, uint16_t code,
 			assert_int_equal(off + 4, end);
 			return found;
 		}
-		if (c == code && found == NULL) {
+		if (c == code && n++ == nth) {
 			found = o->bytes + off + 4;
 			*ret_len = len;
 		}
@@ -87,6 +88,26 @@ find_option(const struct output *o, size_t off, size_t end, uint16_t code,
 	}
 	fail_msg("options without an end");
 	return NULL;
+}
+
+static const uint8_t *
+find_option(const struct output *o, size_t off, size_t end, uint16_t code,
+    uint16_t *ret_len)
+{
+	return find_nth_option(o, off, end, code, 0, ret_len);
+}
+
+static void
+assert_comment(const struct output *o, size_t off, size_t end, unsigned nth,
+    const char *want)
+{
+	enum { COMMENT = 1 };
+	uint16_t len = 0;
+	const uint8_t *value = find_nth_option(o, off, end, COMMENT, nth, &len);
+
+	assert_non_null(value);
+	assert_int_equal(len, strlen(want));
+	assert_memory_equal(value, want, len);
 }
 
 static void
@@ -112,7 +133,7 @@ section_interface_and_packet_are_byte_exact(void **state)
 	(void)state;
 	start(&o, &sink, "capclient 0.1", &eth0);
 	packet.meta.type = 255;
-	assert_int_equal(ops->packet(sink, &packet, 0, "", &err), E_OK);
+	assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_OK);
 	finish(&o, sink);
 	assert_hex(o.bytes, o.len,
 	    "0a0d0d0a340000004d3c2b1a01000000ffffffffffffffff"
@@ -138,7 +159,7 @@ packet_types_become_direction_and_reception(void **state)
 	for (uint8_t type = 0; type < ARRAY_LEN(want); type++) {
 		struct packet_ref packet = packet_of(5, 5, type);
 
-		assert_int_equal(ops->packet(sink, &packet, 0, "", &err), E_OK);
+		assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_OK);
 	}
 	finish(&o, sink);
 	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
@@ -152,8 +173,50 @@ packet_types_become_direction_and_reception(void **state)
 }
 
 static void
+what_the_adapter_does_is_in_the_flags(void **state)
+{
+	static const struct { uint8_t offload; uint32_t want; } cases[] = {
+		{ 0, 2 }, { PACKET_CSUM_NOT_READY, 2 | 1 << 9 },
+		{ PACKET_CSUM_VALID, 2 | 1 << 10 }, { PACKET_GSO, 2 | 1 << 11 },
+		{ PACKET_GSO | PACKET_CSUM_NOT_READY, 2 | 1 << 9 | 1 << 11 },
+	};
+	struct output o;
+	struct sink *sink;
+	struct err err;
+	char text[1024], want[256] = "";
+	size_t off;
+
+	(void)state;
+	off = start(&o, &sink, "x", &eth0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct packet_ref packet = packet_of(60, 60, 4);
+
+		packet.meta.offload = cases[i].offload;
+		assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_OK);
+		snprintf(want + strlen(want), sizeof(want) - strlen(want),
+		    "0x%08x\n", cases[i].want);
+	}
+	finish(&o, sink);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_int_equal(get_le32(o.bytes + off + 28 + 60 + 4), cases[i].want);
+		off += block_len(&o, off);
+	}
+	/* Bits that are younger than the readers do not disturb them. */
+	output_read_with(&o, "tshark", "-T fields -e frame.packet_flags", text,
+	    sizeof(text));
+	assert_string_equal(text, want);
+	output_read_with(&o, "tcpdump", "-tt", text, sizeof(text));
+	assert_non_null(strstr(text, "1700000000.000000 "));
+	output_remove(&o);
+}
+
+static void
 losses_and_comments_stand_beside_the_packet(void **state)
 {
+	const struct sink_remarks remarks = {
+		.dropped = 7, .n_comments = 3,
+		.comments = { "gap", "interface 'eth0' is down", "four" },
+	};
 	struct packet_ref packet = packet_of(6, 6, 4);
 	struct output o;
 	struct sink *sink;
@@ -164,7 +227,7 @@ losses_and_comments_stand_beside_the_packet(void **state)
 
 	(void)state;
 	off = start(&o, &sink, "x", &eth0);
-	assert_int_equal(ops->packet(sink, &packet, 7, "gap", &err), E_OK);
+	assert_int_equal(ops->packet(sink, &packet, &remarks, &err), E_OK);
 	finish(&o, sink);
 	end = off + block_len(&o, off) - 4;
 	assert_int_equal(end + 4, o.len);
@@ -172,7 +235,66 @@ losses_and_comments_stand_beside_the_packet(void **state)
 	assert_non_null(value);
 	assert_int_equal(len, 8);
 	assert_int_equal(get_le64(value), 7);
-	assert_text_option(&o, off + 36, end, 1, "gap");
+	for (unsigned i = 0; i < remarks.n_comments; i++)
+		assert_comment(&o, off + 36, end, i, remarks.comments[i]);
+	output_remove(&o);
+}
+
+static void
+remarks_stand_beside_the_counters_too(void **state)
+{
+	const struct sink_stats stats = { .received = 10, .filtered = 4, .written = 6 };
+	const struct sink_remarks remarks = {
+		.n_comments = 2, .comments = { "interface down", "2 filter changes" },
+	};
+	struct output o;
+	struct sink *sink;
+	struct err err;
+	size_t off, end;
+	uint16_t len = 0;
+	const uint8_t *value;
+
+	(void)state;
+	off = start(&o, &sink, "x", &eth0);
+	assert_int_equal(ops->stats(sink, 0, &stats, &remarks, &err), E_OK);
+	finish(&o, sink);
+	end = off + block_len(&o, off) - 4;
+	for (unsigned i = 0; i < remarks.n_comments; i++)
+		assert_comment(&o, off + 20, end, i, remarks.comments[i]);
+	/* What the client rejected has passed the kernel, but not the filter. */
+	value = find_option(&o, off + 20, end, 4, &len);
+	assert_int_equal(get_le64(value), 10);
+	value = find_option(&o, off + 20, end, 6, &len);
+	assert_int_equal(get_le64(value), 6);
+	output_remove(&o);
+}
+
+static void
+an_interface_may_come_between_packets(void **state)
+{
+	const struct sink_interface late = {
+		.name = "eth1", .description = "", .os = "", .filter = "",
+		.comment = "", .link_type = 1,
+	};
+	struct packet_ref packet = packet_of(60, 60, 0);
+	struct output o;
+	struct sink *sink;
+	struct err err;
+	char text[1024];
+
+	(void)state;
+	start(&o, &sink, "x", &eth0);
+	assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_OK);
+	packet.meta.iface = 1;
+	assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_BUG);
+	assert_int_equal(ops->add_interface(sink, &late, &err), E_OK);
+	assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_OK);
+	finish(&o, sink);
+	output_read_with(&o, "tshark", "-T fields -e frame.interface_name", text,
+	    sizeof(text));
+	assert_string_equal(text, "eth0\neth1\n");
+	output_read_with(&o, "tcpdump", "-tt", text, sizeof(text));
+	assert_non_null(strstr(text, "1700000000.000000 "));
 	output_remove(&o);
 }
 
@@ -191,8 +313,8 @@ counters_are_byte_exact_and_every_loss_is_in_ifdrop(void **state)
 
 	(void)state;
 	off = start(&o, &sink, "x", &eth0);
-	assert_int_equal(ops->stats(sink, 0, &stats, &err), E_OK);
-	assert_int_equal(ops->stats(sink, 1, &stats, &err), E_BUG);
+	assert_int_equal(ops->stats(sink, 0, &stats, NULL, &err), E_OK);
+	assert_int_equal(ops->stats(sink, 1, &stats, NULL, &err), E_BUG);
 	finish(&o, sink);
 	assert_hex(o.bytes + off, o.len - off,
 	    "050000007000000000000000fe9c971700002a36"
@@ -303,9 +425,9 @@ a_file_takes_packets_up_to_what_readers_take(void **state)
 
 	(void)state;
 	off = start(&o, &sink, "x", &eth0);
-	assert_int_equal(ops->packet(sink, &fits, 0, "", &err), E_OK);
+	assert_int_equal(ops->packet(sink, &fits, NULL, &err), E_OK);
 	assert_int_equal(ops->cut(sink), 0);
-	assert_int_equal(ops->packet(sink, &longer, 0, "", &err), E_OK);
+	assert_int_equal(ops->packet(sink, &longer, NULL, &err), E_OK);
 	assert_int_equal(ops->cut(sink), 1);
 	finish(&o, sink);
 	assert_int_equal(get_le32(o.bytes + off + 20), 262144);
@@ -341,11 +463,11 @@ on_a_pipe_a_packet_is_cut_to_what_wireshark_takes(void **state)
 	assert_non_null(sink);
 	assert_int_equal(ops->add_interface(sink, &eth0, &err), E_OK);
 	before = outfile_submitted(out);
-	assert_int_equal(ops->packet(sink, &packet, 0, "", &err), E_OK);
+	assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_OK);
 	assert_int_equal(outfile_submitted(out) - before, 262144);
 	assert_int_equal(ops->cut(sink), 1);
 	packet.meta.captured_len = 261120 + 24;
-	assert_int_equal(ops->packet(sink, &packet, 0, "", &err), E_OK);
+	assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_OK);
 	assert_int_equal(ops->cut(sink), 1);
 	ops->free(sink);
 	assert_int_equal(outfile_close(out, -1, &err), E_OK);
@@ -367,7 +489,7 @@ a_packet_needs_its_interface_first(void **state)
 	(void)state;
 	before = start(&o, &sink, "x", &eth0);
 	packet.meta.iface = 1;
-	assert_int_equal(ops->packet(sink, &packet, 0, "", &err), E_BUG);
+	assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_BUG);
 	odd.link_type = 65536;
 	assert_int_equal(ops->add_interface(sink, &odd, &err), E_OUTPUT);
 	finish(&o, sink);
@@ -391,17 +513,21 @@ write_sample(struct output *o)
 		.start = { INT64_C(1700000000) * NS_PER_S },
 		.end = { INT64_C(1700000003) * NS_PER_S },
 	};
+	const struct sink_remarks remarks = {
+		.dropped = 7, .n_comments = 2,
+		.comments = { "lost here", "interface down" },
+	};
 	struct packet_ref packet = packet_of(60, 60, 0);
 	struct sink *sink;
 	struct err err;
 
 	start(o, &sink, "capclient 0.1.0", &iface);
-	assert_int_equal(ops->packet(sink, &packet, 0, "", &err), E_OK);
+	assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_OK);
 	packet.meta.time.ns += 123456789;
 	packet.meta.type = 4;
 	packet.meta.original_len = 1500;
-	assert_int_equal(ops->packet(sink, &packet, 7, "lost here", &err), E_OK);
-	assert_int_equal(ops->stats(sink, 0, &stats, &err), E_OK);
+	assert_int_equal(ops->packet(sink, &packet, &remarks, &err), E_OK);
+	assert_int_equal(ops->stats(sink, 0, &stats, &remarks, &err), E_OK);
 	finish(o, sink);
 }
 
@@ -418,7 +544,8 @@ tshark_reads_back_every_label(void **state)
 	    "-e frame.packet_flags_direction -e frame.comment", text, sizeof(text));
 	assert_string_equal(text,
 	    "1700000000.000000000\t60\t60\tsensor1:eth0\t\t0x00000001\t\n"
-	    "1700000000.123456789\t1500\t60\tsensor1:eth0\t7\t0x00000002\tlost here\n");
+	    "1700000000.123456789\t1500\t60\tsensor1:eth0\t7\t0x00000002\t"
+	    "lost here,interface down\n");
 	output_remove(&o);
 }
 
@@ -459,7 +586,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(section_interface_and_packet_are_byte_exact),
 		cmocka_unit_test(packet_types_become_direction_and_reception),
+		cmocka_unit_test(what_the_adapter_does_is_in_the_flags),
 		cmocka_unit_test(losses_and_comments_stand_beside_the_packet),
+		cmocka_unit_test(remarks_stand_beside_the_counters_too),
+		cmocka_unit_test(an_interface_may_come_between_packets),
 		cmocka_unit_test(counters_are_byte_exact_and_every_loss_is_in_ifdrop),
 		cmocka_unit_test(an_interface_carries_all_its_labels),
 		cmocka_unit_test(long_texts_are_cut_between_characters_and_times_keep_their_unit),

@@ -77,6 +77,7 @@ every_other_loss_has_a_line_of_its_own(void **state)
 		.captured = 1, .received = 2, .dropped_kernel = 3,
 		.dropped_interface = 4, .lost_buffer = 5, .lost_agent = 6,
 		.lost_connection = 7, .lost_output = 8, .beyond_count = 9, .cut = 1,
+		.lost_change = 10, .lost_format = 11, .filtered = 12, .freezes = 1,
 	};
 	struct text t;
 
@@ -88,11 +89,15 @@ every_other_loss_has_a_line_of_its_own(void **state)
 	    "3 packets dropped by kernel\n4 packets dropped by interface\n"
 	    "5 packets lost in the agent (its buffer was full)\n"
 	    "6 packets lost in the agent (other reasons)\n"
+	    "10 packets lost at a filter change\n"
 	    "7 packets lost with the connection\n"
 	    "8 packets received but not written (output failed)\n"
+	    "11 packets not written (the file cannot hold their link type)\n"
+	    "12 packets filtered by client\n"
 	    "9 packets not written (arrived after the end)\n"
-	    "1 packet shortened to fit the reader of the pipe\n");
-	assert_int_equal(ui_summary_lost(&all), 3 + 4 + 5 + 6 + 7 + 8);
+	    "1 packet shortened to fit the reader of the pipe\n"
+	    "1 freeze of the kernel's ring\n");
+	assert_int_equal(ui_summary_lost(&all), 3 + 4 + 5 + 6 + 7 + 8 + 10 + 11);
 }
 
 static void

@@ -1,0 +1,99 @@
+/*
+ * outputs - where the packets of one capture go: one file, or one a link type.
+ *
+ * Ties sinks to outfiles: which interface is in which of them, remarks that
+ * wait for the next packet of each, how many packets are really in them.
+ * Knows nothing of sensors.
+ */
+#ifndef CLIENT_OUTPUTS_H
+#define CLIENT_OUTPUTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/outfile.h"
+#include "client/sink.h"
+#include "common/loop.h"
+#include "proto/codec.h"
+
+enum { OUTPUTS_MAX = 32 };	/* files; a sensor has a handful of link types */
+
+struct outputs;
+
+/* err is set with OUTFILE_EV_ERROR only.  Must not free outputs itself. */
+typedef void (*outputs_fn)(enum outfile_event event, const struct err *err,
+    void *arg);
+
+struct outputs_config {
+	struct loop	*loop;
+	const char	*path;		/* "-" for stdout */
+	const struct sink_ops *ops;
+	bool		 split_by_link_type;
+	const char	*program;	/* "capclient 0.1.0" */
+	uint32_t	 snaplen;
+	outputs_fn	 fn;
+	void		*arg;
+};
+
+/* cfg and what it points to is borrowed for the outputs' life.  E_NOMEM. */
+struct outputs *outputs_new(const struct outputs_config *cfg, struct err *err);
+
+/*
+ * Can interfaces of these link types be written?  Before anything is opened:
+ * E_OUTPUT "output: ... what to do instead".
+ */
+int outputs_check(const struct outputs_config *cfg, const uint32_t *link_types,
+    uint32_t n, struct err *err) MUST_CHECK;
+
+/*
+ * Declare the next interface (0, 1, 2 ...); opens the file when it is the
+ * first of its kind.  *ret_hint is a sentence for the user, each one once, or
+ * NULL; it lives until the next call.  An interface that no file can hold
+ * beside the others is no error: see outputs_holds().
+ *
+ * E_OUTPUT, E_NOSPACE, E_NOMEM: nothing can be written.
+ */
+int outputs_add_interface(struct outputs *o, const struct sink_interface *iface,
+    const char **ret_hint, struct err *err) MUST_CHECK;
+
+/* Do packets of this interface have a place in a file? */
+bool outputs_holds(const struct outputs *o, uint32_t iface);
+
+/* Write a packet of an interface that is held, with what was to be said. */
+int outputs_packet(struct outputs *o, const struct packet_ref *packet,
+    struct err *err) MUST_CHECK;
+
+/* Say text beside the next packet of each file, or its last counters. */
+void outputs_note(struct outputs *o, const char *text);
+
+/* The same about lost packets; gaps without a packet between them join. */
+void outputs_gap(struct outputs *o, const struct msg_gap *gap);
+
+/*
+ * Final counters of an interface, once; nothing for one that is not held.
+ * comment is said beside them ("" for none).
+ */
+int outputs_stats(struct outputs *o, uint32_t iface,
+    const struct sink_stats *stats, const char *comment, struct err *err)
+    MUST_CHECK;
+
+void outputs_flush(struct outputs *o);
+bool outputs_is_full(const struct outputs *o);
+bool outputs_is_flushed(const struct outputs *o);	/* all submitted is written */
+uint64_t outputs_written(const struct outputs *o);	/* bytes, of all files */
+
+/* Remember how much is submitted; has all of that been written? */
+void outputs_mark(struct outputs *o);
+bool outputs_has_reached_mark(const struct outputs *o);
+
+uint64_t outputs_cut(const struct outputs *o);	/* packets; see sink.h */
+
+/* Packets that are wholly in the files; exact after outputs_stop(). */
+uint64_t outputs_packets_written(const struct outputs *o);
+
+/* End the writers and close; the first error.  Only counting may follow. */
+int outputs_stop(struct outputs *o, int timeout_ms, struct err *err);
+
+void outputs_free(struct outputs *o);	/* NULL is allowed */
+
+#endif /* CLIENT_OUTPUTS_H */

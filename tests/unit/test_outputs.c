@@ -1,0 +1,412 @@
+/* client/outputs: which packets are in which file, and what is said there. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/outputs.h"
+#include "common/bytes.h"
+
+enum { ETHERNET = 1, RAW_IP = 101 };
+
+struct lab {
+	char		 dir[32];
+	char		 path[64];
+	struct outputs_config cfg;
+	struct outputs	*o;
+	struct err	 err;
+};
+
+static void
+ignore_event(enum outfile_event event, const struct err *err, void *arg)
+{
+	(void)event;
+	(void)err;
+	(void)arg;
+}
+
+static void
+start(struct lab *lab, const struct sink_ops *ops, bool splits, const char *file)
+{
+	memset(lab, 0, sizeof(*lab));
+	strcpy(lab->dir, "/tmp/capclient-test-XXXXXX");
+	assert_non_null(mkdtemp(lab->dir));
+	snprintf(lab->path, sizeof(lab->path), "%s/%s", lab->dir, file);
+	lab->cfg = (struct outputs_config){
+		.loop = loop_new(&lab->err), .path = lab->path, .ops = ops,
+		.split_by_link_type = splits, .program = "test", .snaplen = 262144,
+		.fn = ignore_event,
+	};
+	assert_non_null(lab->cfg.loop);
+	lab->o = outputs_new(&lab->cfg, &lab->err);
+	assert_non_null(lab->o);
+}
+
+static void
+stop(struct lab *lab)
+{
+	assert_int_equal(outputs_stop(lab->o, 5000, &lab->err), E_OK);
+}
+
+static void
+finish(struct lab *lab)
+{
+	char command[64];
+
+	outputs_free(lab->o);
+	loop_free(lab->cfg.loop);
+	snprintf(command, sizeof(command), "rm -r %s", lab->dir);
+	assert_int_equal(system(command), 0);
+}
+
+/* The hint that comes with it, or NULL. */
+static const char *
+add(struct lab *lab, const char *name, uint32_t link_type)
+{
+	const struct sink_interface iface = {
+		.name = name, .description = "", .os = "", .filter = "",
+		.comment = "", .link_type = link_type,
+	};
+	const char *hint = NULL;
+
+	assert_int_equal(outputs_add_interface(lab->o, &iface, &hint, &lab->err),
+	    E_OK);
+	return hint;
+}
+
+static void
+write_packet(struct lab *lab, uint32_t iface, uint32_t len)
+{
+	static uint8_t data[262144];
+	const struct packet_ref packet = {
+		.meta = { .time = { NS_PER_S }, .captured_len = len,
+		    .original_len = len, .iface = iface },
+		.data = data,
+	};
+
+	assert_int_equal(outputs_packet(lab->o, &packet, &lab->err), E_OK);
+}
+
+static void
+write_stats(struct lab *lab, uint32_t iface, const char *comment)
+{
+	const struct sink_stats stats = { .received = 1 };
+
+	assert_int_equal(outputs_stats(lab->o, iface, &stats, comment, &lab->err),
+	    E_OK);
+}
+
+/* What tshark reads of each packet in dir/file. */
+static void
+assert_fields(const struct lab *lab, const char *file, const char *fields,
+    const char *want)
+{
+	char command[512], got[4096];
+	FILE *pipe;
+	size_t n;
+
+	snprintf(command, sizeof(command), "tshark -r %s/%s -T fields %s 2>/dev/null",
+	    lab->dir, file, fields);
+	pipe = popen(command, "r");
+	assert_non_null(pipe);
+	n = fread(got, 1, sizeof(got) - 1, pipe);
+	got[n] = '\0';
+	assert_int_equal(pclose(pipe), 0);
+	assert_string_equal(got, want);
+}
+
+/* Does the file hold these bytes? */
+static bool
+holds(const struct lab *lab, const char *file, const char *text)
+{
+	char path[128], bytes[65536];
+	FILE *f;
+	size_t n;
+
+	snprintf(path, sizeof(path), "%s/%s", lab->dir, file);
+	f = fopen(path, "rb");
+	assert_non_null(f);
+	n = fread(bytes, 1, sizeof(bytes), f);
+	fclose(f);
+	return memmem(bytes, n, text, strlen(text)) != NULL;
+}
+
+static void
+a_pcapng_takes_every_link_type_and_says_so_once(void **state)
+{
+	struct lab lab;
+	const char *hint;
+
+	(void)state;
+	start(&lab, &sink_pcapng_ops, false, "x.pcapng");
+	assert_null(add(&lab, "eth0", ETHERNET));
+	assert_null(add(&lab, "eth1", ETHERNET));
+	write_packet(&lab, 1, 60);
+	hint = add(&lab, "tun0", RAW_IP);
+	assert_non_null(hint);
+	assert_non_null(strstr(hint, "EN10MB"));
+	assert_non_null(strstr(hint, "RAW"));
+	assert_non_null(strstr(hint, "--split-by-linktype"));
+	assert_null(add(&lab, "tun1", RAW_IP));
+	write_packet(&lab, 3, 60);
+	stop(&lab);
+	assert_int_equal(outputs_packets_written(lab.o), 2);
+	assert_fields(&lab, "x.pcapng", "-e frame.interface_name", "eth1\ntun1\n");
+	finish(&lab);
+}
+
+static void
+a_pcap_merges_interfaces_of_one_type_and_counts_others(void **state)
+{
+	struct lab lab;
+	const char *hint;
+
+	(void)state;
+	start(&lab, &sink_pcap_ops, false, "x.pcap");
+	assert_null(add(&lab, "eth0", ETHERNET));
+	hint = add(&lab, "eth1", ETHERNET);
+	assert_string_equal(hint, "several interfaces in one pcap file: which one a "
+	    "packet came from is not kept: use -w x.pcapng");
+	hint = add(&lab, "tun0", RAW_IP);
+	assert_non_null(hint);
+	assert_non_null(strstr(hint, "'tun0'"));
+	assert_non_null(strstr(hint, "-w x.pcapng"));
+	assert_null(add(&lab, "tun1", RAW_IP));
+	assert_null(add(&lab, "eth2", ETHERNET));
+	assert_true(outputs_holds(lab.o, 0));
+	assert_true(outputs_holds(lab.o, 1));
+	assert_false(outputs_holds(lab.o, 2));
+	assert_false(outputs_holds(lab.o, 3));
+	assert_true(outputs_holds(lab.o, 4));
+	assert_false(outputs_holds(lab.o, 5));
+	write_packet(&lab, 0, 60);
+	write_packet(&lab, 4, 61);
+	write_stats(&lab, 2, "");
+	stop(&lab);
+	assert_int_equal(outputs_packets_written(lab.o), 2);
+	assert_fields(&lab, "x.pcap", "-e frame.len", "60\n61\n");
+	finish(&lab);
+}
+
+static void
+mixed_types_in_a_pcap_are_refused_before_a_file_is_made(void **state)
+{
+	static const uint32_t types[] = { ETHERNET, ETHERNET, RAW_IP };
+	struct lab lab;
+
+	(void)state;
+	start(&lab, &sink_pcap_ops, false, "x.pcap");
+	assert_int_equal(outputs_check(&lab.cfg, types, 2, &lab.err), E_OK);
+	assert_int_equal(outputs_check(&lab.cfg, types, 3, &lab.err), E_OUTPUT);
+	assert_non_null(strstr(lab.err.what, "-w x.pcapng"));
+	assert_non_null(strstr(lab.err.what, "--split-by-linktype"));
+	assert_int_not_equal(access(lab.path, F_OK), 0);
+	lab.cfg.split_by_link_type = true;
+	assert_int_equal(outputs_check(&lab.cfg, types, 3, &lab.err), E_OK);
+	lab.cfg.split_by_link_type = false;
+	lab.cfg.ops = &sink_pcapng_ops;
+	assert_int_equal(outputs_check(&lab.cfg, types, 3, &lab.err), E_OK);
+	finish(&lab);
+}
+
+static void
+split_files_are_complete_each(void **state)
+{
+	static const struct sink_ops *const formats[] = {
+		&sink_pcapng_ops, &sink_pcap_ops,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+		struct lab lab;
+
+		start(&lab, formats[i], true, "a.b.cap");
+		assert_null(add(&lab, "eth0", ETHERNET));
+		assert_null(add(&lab, "tun0", RAW_IP));
+		write_packet(&lab, 1, 80);
+		write_packet(&lab, 0, 60);
+		(void)add(&lab, "tun1", RAW_IP);
+		write_packet(&lab, 2, 81);
+		for (uint32_t n = 0; n < 3; n++)
+			write_stats(&lab, n, "");
+		stop(&lab);
+		assert_int_equal(outputs_packets_written(lab.o), 3);
+		assert_fields(&lab, "a.b.EN10MB.cap", "-e frame.len", "60\n");
+		assert_fields(&lab, "a.b.RAW.cap", "-e frame.len", "80\n81\n");
+		assert_int_not_equal(access(lab.path, F_OK), 0);
+		finish(&lab);
+	}
+}
+
+static void
+the_link_type_stands_before_a_suffix_if_there_is_one(void **state)
+{
+	static const struct { const char *path, *want; } cases[] = {
+		{ "x", "x.EN10MB" }, { "x.pcapng", "x.EN10MB.pcapng" },
+		{ ".hidden", ".hidden.EN10MB" }, { "x.", "x.EN10MB." },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct lab lab;
+
+		start(&lab, &sink_pcapng_ops, true, cases[i].path);
+		assert_null(add(&lab, "eth0", ETHERNET));
+		write_packet(&lab, 0, 60);
+		stop(&lab);
+		assert_fields(&lab, cases[i].want, "-e frame.len", "60\n");
+		finish(&lab);
+	}
+}
+
+static void
+more_link_types_than_files_are_counted_only(void **state)
+{
+	struct lab lab;
+	const char *hint = NULL;
+
+	(void)state;
+	start(&lab, &sink_pcapng_ops, true, "x.pcapng");
+	for (uint32_t i = 0; i < OUTPUTS_MAX; i++)
+		assert_null(add(&lab, "x", 200 + i));
+	hint = add(&lab, "one", 999);
+	assert_non_null(hint);
+	assert_non_null(strstr(hint, "'one'"));
+	assert_false(outputs_holds(lab.o, OUTPUTS_MAX));
+	stop(&lab);
+	finish(&lab);
+}
+
+static void
+notes_and_gaps_stand_beside_the_next_packet_of_each_file(void **state)
+{
+	const struct msg_gap gap = { .packets = 5, .first = { NS_PER_S },
+	    .last = { NS_PER_S } };
+	struct lab lab;
+
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	start(&lab, &sink_pcapng_ops, true, "x.pcapng");
+	assert_null(add(&lab, "eth0", ETHERNET));
+	assert_null(add(&lab, "tun0", RAW_IP));
+	write_packet(&lab, 0, 60);
+	outputs_note(lab.o, "link down");
+	outputs_gap(lab.o, &gap);
+	outputs_note(lab.o, "link up");
+	outputs_gap(lab.o, &gap);
+	write_packet(&lab, 0, 61);
+	write_packet(&lab, 0, 62);
+	write_stats(&lab, 0, "");
+	write_stats(&lab, 1, "3 freezes");
+	stop(&lab);
+	assert_fields(&lab, "x.EN10MB.pcapng", "-e frame.len -e frame.comment "
+	    "-e frame.drop_count",
+	    "60\t\t\n61\t10 packets missing: agent buffer full, 00:00:01.0 to "
+	    "00:00:01.0,link down,link up\t\n62\t\t\n");
+	/* The other file had no packet any more. */
+	assert_true(holds(&lab, "x.RAW.pcapng", "10 packets missing"));
+	assert_true(holds(&lab, "x.RAW.pcapng", "link up"));
+	assert_true(holds(&lab, "x.RAW.pcapng", "3 freezes"));
+	assert_false(holds(&lab, "x.EN10MB.pcapng", "3 freezes"));
+	finish(&lab);
+}
+
+static void
+a_single_interface_has_all_the_losses(void **state)
+{
+	const struct msg_gap gap = { .packets = 5 };
+	struct lab lab;
+
+	(void)state;
+	start(&lab, &sink_pcapng_ops, false, "x.pcapng");
+	assert_null(add(&lab, "eth0", ETHERNET));
+	outputs_gap(lab.o, &gap);
+	write_packet(&lab, 0, 60);
+	write_packet(&lab, 0, 60);
+	stop(&lab);
+	assert_fields(&lab, "x.pcapng", "-e frame.drop_count", "5\n\n");
+	finish(&lab);
+}
+
+static void
+words_never_shorten_a_packet(void **state)
+{
+	struct lab lab;
+
+	(void)state;
+	start(&lab, &sink_pcapng_ops, false, "x.pcapng");
+	assert_null(add(&lab, "eth0", ETHERNET));
+	outputs_note(lab.o, "a note");
+	write_packet(&lab, 0, 262144);
+	write_packet(&lab, 0, 60);
+	stop(&lab);
+	assert_int_equal(outputs_cut(lab.o), 0);
+	assert_fields(&lab, "x.pcapng", "-e frame.len -e frame.comment",
+	    "262144\t\n60\ta note\n");
+	finish(&lab);
+}
+
+static void
+a_mark_is_reached_when_everything_before_it_is_written(void **state)
+{
+	struct lab lab;
+
+	(void)state;
+	start(&lab, &sink_pcapng_ops, true, "x.pcapng");
+	assert_null(add(&lab, "eth0", ETHERNET));
+	assert_null(add(&lab, "tun0", RAW_IP));
+	write_packet(&lab, 1, 60);
+	outputs_mark(lab.o);
+	assert_false(outputs_has_reached_mark(lab.o));
+	assert_false(outputs_is_flushed(lab.o));
+	stop(&lab);
+	assert_true(outputs_has_reached_mark(lab.o));
+	assert_true(outputs_is_flushed(lab.o));
+	finish(&lab);
+}
+
+static void
+a_file_that_cannot_be_made_is_an_error(void **state)
+{
+	const struct sink_interface iface = {
+		.name = "eth0", .description = "", .os = "", .filter = "",
+		.comment = "", .link_type = ETHERNET,
+	};
+	const char *hint = NULL;
+	struct lab lab;
+
+	(void)state;
+	start(&lab, &sink_pcapng_ops, true, "none/x.pcapng");
+	assert_int_equal(outputs_add_interface(lab.o, &iface, &hint, &lab.err),
+	    E_OUTPUT);
+	assert_non_null(strstr(lab.err.what, "none/x.EN10MB.pcapng"));
+	assert_false(outputs_holds(lab.o, 0));
+	stop(&lab);
+	finish(&lab);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_pcapng_takes_every_link_type_and_says_so_once),
+		cmocka_unit_test(a_pcap_merges_interfaces_of_one_type_and_counts_others),
+		cmocka_unit_test(mixed_types_in_a_pcap_are_refused_before_a_file_is_made),
+		cmocka_unit_test(split_files_are_complete_each),
+		cmocka_unit_test(the_link_type_stands_before_a_suffix_if_there_is_one),
+		cmocka_unit_test(more_link_types_than_files_are_counted_only),
+		cmocka_unit_test(notes_and_gaps_stand_beside_the_next_packet_of_each_file),
+		cmocka_unit_test(a_single_interface_has_all_the_losses),
+		cmocka_unit_test(words_never_shorten_a_packet),
+		cmocka_unit_test(a_mark_is_reached_when_everything_before_it_is_written),
+		cmocka_unit_test(a_file_that_cannot_be_made_is_an_error),
+	};
+
+	return cmocka_run_group_tests_name("client/outputs", tests, NULL, NULL);
+}
