@@ -54,6 +54,25 @@ append_direction(struct joined *j, enum prologue_direction direction, enum plan_
 	return append(j, &part, kind);
 }
 
+/*
+ * Reject what goes out on the loopback interface, whose number is 1 in every
+ * network namespace.
+ */
+static int
+append_any_loopback(struct joined *j)
+{
+	const struct bpf_prog part = { .n = 6, .insns = {
+		{ .code = BPF_LD | BPF_W | BPF_ABS, .k = (uint32_t)SKF_AD_OFF + SKF_AD_IFINDEX },
+		{ .code = BPF_JMP | BPF_JEQ | BPF_K, .jt = 0, .jf = 2, .k = 1 },
+		{ .code = BPF_LD | BPF_W | BPF_ABS, .k = (uint32_t)SKF_AD_OFF + SKF_AD_PKTTYPE },
+		{ .code = BPF_JMP | BPF_JEQ | BPF_K, .jt = 1, .jf = 0, .k = PACKET_OUTGOING },
+		{ .code = BPF_RET | BPF_K, .k = UINT32_MAX },
+		{ .code = BPF_RET | BPF_K, .k = 0 },
+	} };
+
+	return append(j, &part, PLAN_LOOPBACK);
+}
+
 /* --- the client's part --- */
 
 /* Are tagged packets judged by another program than the others? */
@@ -187,6 +206,8 @@ append_all(struct joined *j, const struct prologue_config *cfg, const struct bpf
 	/* A loopback interface shows each packet on its way out and again coming in. */
 	if (code == E_OK && cfg->is_loopback)
 		code = append_direction(j, PROLOGUE_IN, PLAN_LOOPBACK);
+	if (code == E_OK && cfg->is_any)
+		code = append_any_loopback(j);
 	if (code == E_OK)
 		code = append_direction(j, cfg->direction, PLAN_DIRECTION);
 	if (code == E_OK)

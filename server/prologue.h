@@ -48,6 +48,7 @@ struct prologue_config {
 	uint32_t	 link_type;
 	bool		 is_cooked;	/* SOCK_DGRAM: link_type has a made header */
 	bool		 is_loopback;	/* drop the outgoing one of each pair */
+	bool		 is_any;	/* on all interfaces: the same for its loopback */
 	bool		 exact_vlan;	/* the file's answer: tags, arithmetic */
 	enum filter_place from, to;	/* first place to try, last one allowed */
 	uint32_t	 snaplen;	/* 1.. */

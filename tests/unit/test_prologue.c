@@ -334,6 +334,26 @@ on_loopback_each_packet_is_seen_once(void **state)
 }
 
 static void
+on_all_interfaces_too(void **state)
+{
+	const struct prologue_config cfg = { .link_type = 276, .snaplen = SNAPLEN,
+	    .is_cooked = true, .is_any = true };
+	struct lab_frame f = lab_ethernet(0);
+	struct bpf_prog prog;
+
+	(void)state;
+	build(&cfg, &prog);
+	for (uint32_t ifindex = 1; ifindex < 4; ifindex++)
+		for (uint8_t type = 0; type < 8; type++) {
+			const struct bpf_aux aux = { .packet_type = type,
+			    .ifindex = ifindex };
+
+			assert_int_equal(lab_run(&prog, &f, &aux),
+			    ifindex == 1 && type == 4 ? 0 : SNAPLEN);
+		}
+}
+
+static void
 the_client_filter_is_translated_for_the_socket(void **state)
 {
 	const struct own_traffic own = make_own();
@@ -484,6 +504,7 @@ main(void)
 		cmocka_unit_test(no_packet_vanishes_because_it_is_short_or_odd),
 		cmocka_unit_test(other_packets_cost_few_instructions),
 		cmocka_unit_test(on_loopback_each_packet_is_seen_once),
+		cmocka_unit_test(on_all_interfaces_too),
 		cmocka_unit_test(the_client_filter_is_translated_for_the_socket),
 		cmocka_unit_test(what_cannot_be_built_is_refused_with_the_reason),
 		cmocka_unit_test(the_largest_set_of_endpoints_leaves_room_for_a_filter),
