@@ -214,12 +214,12 @@ print_program(FILE *out, const struct msg_plan_interface *p)
 }
 
 static void
-print_warning(FILE *out, const char *text)
+print_text(FILE *out, const char *label, const char *text)
 {
 	char escaped[ESCAPED_LEN];
 
 	log_escape(escaped, sizeof(escaped), text);
-	print_label(out, "warning");
+	print_label(out, label);
 	fprintf(out, "%s\n", escaped);
 }
 
@@ -243,7 +243,7 @@ print_interface(FILE *out, const struct msg_plan_interface *p,
 	    asked != NULL ? programs_why_at_client(programs, asked->filter) : NULL);
 	print_program(out, p);
 	for (uint32_t i = 0; i < p->n_warnings; i++)
-		print_warning(out, p->warnings[i]);
+		print_text(out, "warning", p->warnings[i]);
 	fputs("\n", out);
 }
 
@@ -261,7 +261,7 @@ plan_print(FILE *out, const struct msg_plan *plan, const struct options *options
 		print_size(out, plan->log_bytes);
 		fputs("\n", out);
 		if (plan->notes[0] != '\0')
-			print_warning(out, plan->notes);
+			print_text(out, "note", plan->notes);
 	}
 	if (fflush(out) == 0 && !ferror(out))
 		return E_OK;

@@ -3,6 +3,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Many long filters may be more than a message holds. */
+static int
+check_size(const struct msg_start *start, struct err *err)
+{
+	struct msg msg = { .type = MSG_START, .start = *start };
+	uint8_t *frame;
+	size_t len;
+	int rc = codec_pack(&msg, &frame, &len);
+
+	if (rc == E_OK)
+		free(frame);
+	if (rc == E_TOOBIG)
+		return err_set(err, E_FILTER, "filters: their programs are together longer "
+		    "than a message of %d bytes: use fewer or shorter ones",
+		    PROTO_MAX_MESSAGE);
+	return rc == E_OK ? E_OK : err_set(err, rc, "capture: start: %s", err_text(rc));
+}
+
 int
 request_make(const struct options *options, const struct programs *programs,
     struct msg_start *ret_start, struct err *err)
@@ -37,6 +55,10 @@ request_make(const struct options *options, const struct programs *programs,
 		.sample_flows = options->sample_flows,
 		.time_stamp_type = options->time_stamp_type,
 	};
+	if (check_size(ret_start, err) != E_OK) {
+		request_free(ret_start);
+		return err->code;
+	}
 	return E_OK;
 }
 

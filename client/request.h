@@ -11,7 +11,10 @@
 
 /*
  * Fill *ret_start; its filters are the programs' own.  Release with
- * request_free(), before programs change.  E_NOMEM.
+ * request_free(), before programs change.
+ *
+ * E_FILTER  the programs are longer than a message can be
+ * E_NOMEM
  */
 int request_make(const struct options *options, const struct programs *programs,
     struct msg_start *ret_start, struct err *err) MUST_CHECK;

@@ -131,7 +131,7 @@ def test_a_bad_filter_is_known_before_anything_is_sent(lab):
 @pytest.mark.parametrize("text,cause", [
     (" or ".join(f"ether[{i % 200}] = {1 + i // 200}" for i in range(2600)), "4096 instructions"),
     ("ip6 protochain 17", "needs a loop"),
-])
+], ids=["long", "loop"])
 def test_kernel_only_refuses_what_no_kernel_can_run(lab, text, cause):
     """Again no agent runs."""
     path = lab.file("filter")
