@@ -149,6 +149,18 @@ def test_promiscuous_mode_is_counted_and_ends_with_killed_processes(lab):
     eventually(lambda: lab.net.promiscuity() == 1, 5, "end of the others")
 
 
+def test_any_is_promiscuous_where_a_cooked_socket_could_not_be(lab, agent):
+    client = lab.capture("-i", "any", "-w", lab.file("a.pcapng"))
+    assert [lab.net.promiscuity(name) for name in ("cap0", "mgmt0")] == [1, 1]
+    # To somebody else's address: without promiscuous mode the line would not show it.
+    sent = bytes.fromhex("020000000099") + frames.numbered(1)[0][6:]
+    lab.sender().send(sent)
+    assert client.interrupt() == 0
+    assert sent in [p.data for p in capfile.read(lab.file("a.pcapng")).packets]
+    eventually(lambda: [lab.net.promiscuity(name) for name in ("cap0", "mgmt0")] == [0, 0], 5,
+               "end of promiscuous mode")
+
+
 def test_a_buffer_beyond_all_limits_becomes_what_the_agent_has(lab):
     lab.agent(conf="ring-memory = 24MiB\n")
     client = lab.capture("-i", "cap0", "-B", "1024G", "-w", lab.file("a.pcapng"))

@@ -50,9 +50,10 @@ def lay_out(packets, port):
 
 
 def transfer(net, family, address, content):
-    """content from the generator to the sensor over TCP; the port."""
-    with net.socket(net.sensor, family, socket.SOCK_STREAM) as listener, \
-            net.socket(net.gen, family, socket.SOCK_STREAM) as sender:
+    """content over TCP to the one of both hosts that has the address; the port."""
+    ends = (net.sensor, net.gen) if address.endswith("2") else (net.gen, net.sensor)
+    with net.socket(ends[0], family, socket.SOCK_STREAM) as listener, \
+            net.socket(ends[1], family, socket.SOCK_STREAM) as sender:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * MIB)
         listener.bind((address, 0))
         listener.listen()
@@ -89,10 +90,12 @@ def addressed_line(net, largest=None):
         yield
 
 
-# family, address, port filter, gso_max_size, what the largest packet exceeds
+# family, address of the receiver (2: the sensor), gso_max_size, what the largest packet exceeds
 KINDS = {
     "TSO over IPv4": (socket.AF_INET, "10.8.0.2", None, 60000),
     "TSO over IPv6": (socket.AF_INET6, "fd00:8::2", None, 60000),
+    "TSO, sent": (socket.AF_INET, "10.8.0.1", None, 60000),
+    "BIG TCP, sent": (socket.AF_INET6, "fd00:8::1", 200000, 100000),
     "BIG TCP": (socket.AF_INET6, "fd00:8::2", 200000, 100000),
     "BIG TCP beyond the largest snapshot": (socket.AF_INET6, "fd00:8::2", 400000, 262200),
 }
