@@ -8,59 +8,12 @@
 
 #include "common/log.h"
 
-static void
-on_order(struct mail *mail, void *arg)
-{
-	struct capture_order *order = (struct capture_order *)(void *)mail;
-	struct capture *c = arg;
-
-	if (order->type == ORDER_QUIESCED) {
-		capture_begin_drain(c);
-		return;
-	}
-	loop_timer_set(c->end_timer, (int64_t)CAPTURE_END_LIMIT_MS * NS_PER_MS);
-	capture_begin_end(c, order->code, order->code == E_OK ?
-	    "the agent is ending" : err_text(order->code));
-}
-
-static void
-log_end(const struct capture *c)
-{
-	uint64_t received = 0, dropped = 0;
-
-	for (uint32_t i = 0; i < c->n_rings; i++) {
-		received += c->rings[i].stats.received - c->rings[i].ring.skipped;
-		dropped += c->rings[i].stats.dropped;
-	}
-	log_info(LOG_CAPTURE, "ended%s%s: %llu packets received by filter, "
-	    "%llu dropped by kernel, %llu sent in batches, %llu lost in full "
-	    "buffer", c->end_text[0] == '\0' ? "" : ": ", c->end_text,
-	    (unsigned long long)received, (unsigned long long)dropped,
-	    (unsigned long long)c->batched, (unsigned long long)
-	    batch_log_lost_packets(c->stream.cursor));
-}
-
-static void
-close_rings(struct capture *c)
-{
-	for (uint32_t i = 0; i < c->n_rings; i++) {
-		struct capture_ring *r = &c->rings[i];
-
-		loop_io_free(r->io);
-		r->io = NULL;
-		ring_unmap(r->mem, r->block_size, r->block_nr);
-		if (r->fd >= 0)
-			close(r->fd);
-	}
-	free(c->rings);
-	c->rings = NULL;
-}
-
 /* Everything that belongs to the thread's loop; safe on half-built objects. */
 static void
 release(struct capture *c)
 {
-	close_rings(c);
+	for (uint32_t i = 0; i < c->n_rings; i++)
+		capture_ring_close(c->rings[i]);
 	conn_free(c->conn);
 	frame_reader_free(c->reader);
 	if (c->stream.cursor != NULL)
@@ -70,7 +23,7 @@ release(struct capture *c)
 	loop_timer_free(c->busy_timer);
 	loop_timer_free(c->stats_timer);
 	loop_timer_free(c->end_timer);
-	loop_timer_free(c->link_timer);
+	loop_timer_free(c->leave_timer);
 }
 
 static void *
@@ -84,6 +37,8 @@ run(void *arg)
 		conn_resume(c->conn);
 		capture_watch_rings(c, LOOP_READ);
 		c->heard = c->checked = clock_mono();
+		(void)clock_watch_look(&c->clock_watch);
+		capture_read_nic(c);
 		loop_timer_set(c->stats_timer, CAPTURE_STATS_NS);
 		/* Frames that came behind Start are in the reader already. */
 		capture_read_messages(c);
@@ -93,54 +48,55 @@ run(void *arg)
 	}
 	c->state = CAPTURE_DEAD;
 	capture_read_stats(c);
-	log_end(c);
+	capture_log_end(c);
 	release(c);
 	mailbox_post(c->owner, &c->done_mail.mail);
 	return NULL;
 }
 
 static int
-map_ring(struct capture *c, struct capture_ring *r,
-    const struct capture_socket *s, struct err *err)
-{
-	int rc = ring_map(s->fd, s->block_size, s->block_nr, &r->mem, err);
-
-	if (rc != E_OK)
-		return rc;
-	ring_init(&r->ring, r->mem, s->block_size, s->block_nr, &s->link);
-	r->io = loop_io_new(c->loop, s->fd, capture_on_ring, r);
-	if (r->io == NULL)
-		return err_set(err, E_NOMEM, "interface '%s': watch: out of memory",
-		    s->name);
-	return E_OK;
-}
-
-static int
 build(struct capture *c, const struct capture_config *cfg, struct err *err)
 {
-	int rc;
-
 	c->loop = loop_new(err);
 	if (c->loop == NULL)
 		return E_NOMEM;
-	c->orders = mailbox_new(c->loop, on_order, c, err);
-	if (c->orders == NULL)
+	c->orders = mailbox_new(c->loop, capture_on_order, c, err);
+	if (c->orders == NULL || capture_orders_init(c, err) != E_OK)
 		return E_NOMEM;
 	c->log = batch_log_new(cfg->log_bytes, cfg->policy);
 	c->builder = batch_builder_new();
 	c->busy_timer = loop_timer_new(c->loop, capture_on_busy_timer, c);
 	c->stats_timer = loop_timer_new(c->loop, capture_on_stats_timer, c);
 	c->end_timer = loop_timer_new(c->loop, capture_end_is_late, c);
-	c->link_timer = loop_timer_new(c->loop, capture_on_link_timer, c);
+	c->leave_timer = loop_timer_new(c->loop, capture_on_leave_timer, c);
 	if (c->log == NULL || c->builder == NULL || c->busy_timer == NULL ||
 	    c->stats_timer == NULL || c->end_timer == NULL ||
-	    c->link_timer == NULL ||
+	    c->leave_timer == NULL ||
 	    stream_init(&c->stream, c->conn, c->log) != E_OK)
 		return err_set(err, E_NOMEM, "capture: create: out of memory");
-	for (uint32_t i = 0; i < c->n_rings; i++) {
-		rc = map_ring(c, &c->rings[i], &cfg->sockets[i], err);
-		if (rc != E_OK)
+	return E_OK;
+}
+
+static void
+drop_sockets(const struct capture_config *cfg, uint32_t first)
+{
+	for (uint32_t i = first; i < cfg->n_sockets; i++) {
+		close(cfg->sockets[i].fd);
+		free(cfg->sockets[i].check);
+	}
+}
+
+/* Takes all that they hold, on failure too. */
+static int
+take_sockets(struct capture *c, const struct capture_config *cfg, struct err *err)
+{
+	for (uint32_t i = 0; i < cfg->n_sockets; i++) {
+		int rc = capture_ring_add(c, &cfg->sockets[i], err);
+
+		if (rc != E_OK) {
+			drop_sockets(cfg, i + 1);
 			return rc;
+		}
 	}
 	return E_OK;
 }
@@ -162,10 +118,15 @@ start_thread(struct capture *c, struct err *err)
 	return E_OK;
 }
 
+/* What the owner's thread may still have pointed to. */
 static void
 destroy(struct capture *c)
 {
-	mailbox_free(c->orders, NULL);
+	for (uint32_t i = 0; i < c->n_rings; i++)
+		free(c->rings[i]);
+	free(c->rings);
+	mailbox_free(c->orders, capture_drop_order);
+	capture_orders_fini(c);
 	loop_free(c->loop);
 	free(c);
 }
@@ -177,35 +138,24 @@ create(const struct capture_config *cfg)
 
 	if (c == NULL)
 		return NULL;
-	c->rings = calloc(cfg->n_sockets, sizeof(*c->rings));
-	if (c->rings == NULL) {
-		free(c);
-		return NULL;
-	}
-	c->n_rings = cfg->n_sockets;
 	c->owner = cfg->owner;
 	c->owner_arg = cfg->owner_arg;
 	c->conn = cfg->conn;
 	c->reader = cfg->reader;
 	c->max_packets = cfg->max_packets;
+	c->n_filters = cfg->n_filters;
 	c->next_sequence = 1;
 	snprintf(c->name, sizeof(c->name), "%s", cfg->name);
 	c->quiesce_mail = (struct capture_mail){ .type = CAPTURE_MAIL_QUIESCE,
 	    .capture = c };
 	c->done_mail = (struct capture_mail){ .type = CAPTURE_MAIL_DONE,
 	    .capture = c };
-	c->quiesced_order.type = ORDER_QUIESCED;
-	c->end_order.type = ORDER_END;
+	c->update_mail = (struct capture_mail){ .type = CAPTURE_MAIL_UPDATE,
+	    .capture = c };
+	c->held_mail = (struct capture_mail){ .type = CAPTURE_MAIL_HELD,
+	    .capture = c };
 	atomic_flag_clear(&c->end_ordered);
-	for (uint32_t i = 0; i < c->n_rings; i++) {
-		const struct capture_socket *s = &cfg->sockets[i];
-		struct capture_ring *r = &c->rings[i];
-
-		*r = (struct capture_ring){ .capture = c, .fd = s->fd,
-		    .block_size = s->block_size, .block_nr = s->block_nr,
-		    .retire_ms = s->retire_ms, .ifindex = s->ifindex };
-		memcpy(r->name, s->name, sizeof(r->name));
-	}
+	atomic_flag_clear(&c->agent_ordered);
 	return c;
 }
 
@@ -213,36 +163,27 @@ struct capture *
 capture_start(const struct capture_config *cfg, struct err *err)
 {
 	struct capture *c = create(cfg);
+	int rc;
 
 	if (c == NULL) {
 		conn_free(cfg->conn);
 		frame_reader_free(cfg->reader);
-		for (uint32_t i = 0; i < cfg->n_sockets; i++)
-			close(cfg->sockets[i].fd);
+		drop_sockets(cfg, 0);
 		err_set(err, E_NOMEM, "capture: create: out of memory");
 		return NULL;
 	}
-	if (build(c, cfg, err) != E_OK || start_thread(c, err) != E_OK) {
-		release(c);
-		destroy(c);
-		return NULL;
-	}
-	return c;
-}
-
-void
-capture_quiesced(struct capture *c)
-{
-	mailbox_post(c->orders, &c->quiesced_order.mail);
-}
-
-void
-capture_end(struct capture *c, int code)
-{
-	if (atomic_flag_test_and_set(&c->end_ordered))
-		return;
-	c->end_order.code = code;
-	mailbox_post(c->orders, &c->end_order.mail);
+	rc = build(c, cfg, err);
+	if (rc == E_OK)
+		rc = take_sockets(c, cfg, err);
+	else
+		drop_sockets(cfg, 0);
+	if (rc == E_OK)
+		rc = start_thread(c, err);
+	if (rc == E_OK)
+		return c;
+	release(c);
+	destroy(c);
+	return NULL;
 }
 
 void *
@@ -251,19 +192,11 @@ capture_owner_arg(const struct capture *c)
 	return c->owner_arg;
 }
 
-static void
-drop_order(struct mail *mail)
-{
-	(void)mail;	/* embedded in the capture */
-}
-
 void
 capture_join(struct capture *c)
 {
 	if (c == NULL)
 		return;
 	pthread_join(c->thread, NULL);
-	mailbox_free(c->orders, drop_order);
-	loop_free(c->loop);
-	free(c);
+	destroy(c);
 }

@@ -3,10 +3,13 @@
  *
  * The thread owns all that it touches; the listener's thread talks to it
  * through mailboxes only, and does for it what needs the boundary to
- * capagent (filters, closing).  Runs in capagent-net.
+ * capagent (filters, opening, closing).  Runs in capagent-net.
  *
  * Life: capture_start() -> CAPTURE_MAIL_QUIESCE (attach reject-all, then
  * capture_quiesced()) -> CAPTURE_MAIL_DONE -> capture_join().
+ *
+ * Interfaces are numbered in the order in which the client hears of them:
+ * those of capture_config, then each that capture_add() brings.
  */
 #ifndef SERVER_CAPTURE_H
 #define SERVER_CAPTURE_H
@@ -17,18 +20,23 @@
 #include "common/conn.h"
 #include "common/err.h"
 #include "common/mailbox.h"
+#include "proto/codec.h"
 #include "proto/frame.h"
 #include "server/batch_log.h"
 #include "server/ring.h"
 
 struct capture;
+struct prologue_check;
 
 struct capture_socket {
 	int		 fd;		/* taken */
 	uint32_t	 block_size, block_nr, retire_ms;
 	uint32_t	 ifindex;
+	bool		 is_elsewhere;	/* in another network namespace */
 	struct ring_link link;
 	char		 name[16];
+	enum filter_place place;
+	struct prologue_check *check;	/* taken: of FILTER_AGENT, else NULL */
 };
 
 struct capture_config {
@@ -36,16 +44,21 @@ struct capture_config {
 	void		*owner_arg;	/* capture_owner_arg() */
 	struct conn	*conn;		/* taken: detached from its loop */
 	struct frame_reader *reader;	/* taken: may hold unread frames */
-	struct capture_socket *sockets;	/* copied; the descriptors are taken */
+	struct capture_socket *sockets;	/* copied; what they hold is taken */
 	uint32_t	 n_sockets;
+	uint32_t	 n_filters;	/* of the Start: as many an update has */
 	size_t		 log_bytes;
 	enum batch_log_policy policy;
 	uint64_t	 max_packets;	/* 0: no end */
+	uint32_t	 number;	/* capagent's for it: captures' */
 	const char	*name;		/* "session 7 alice@10.0.0.9:4711"; copied */
 };
 
 enum capture_mail_type {
 	CAPTURE_MAIL_QUIESCE,	/* let no more packets in, then capture_quiesced() */
+	CAPTURE_MAIL_UPDATE,	/* the client sent other filters: capture_refilter() */
+	CAPTURE_MAIL_HELD,	/* capture_hold() is in force */
+	CAPTURE_MAIL_CLOSED,	/* an interface's descriptor: close its handle */
 	CAPTURE_MAIL_DONE,	/* ended, descriptors closed: capture_join() */
 };
 
@@ -54,6 +67,8 @@ struct capture_mail {
 	struct mail	 mail;
 	enum capture_mail_type type;
 	struct capture	*capture;
+	uint32_t	 iface;		/* CLOSED: its number */
+	struct msg	 msg;		/* UPDATE: the receiver's to free */
 };
 
 /*
@@ -65,8 +80,56 @@ struct capture *capture_start(const struct capture_config *cfg, struct err *err)
 /* No more packets enter the rings: drain and end.  Any thread. */
 void capture_quiesced(struct capture *capture);
 
-/* End for this reason (E_OK: as asked) as a Stop from the client would. */
-void capture_end(struct capture *capture, int code);
+/* End for this reason as a Stop from the client would; NULL: the code's text. */
+void capture_end(struct capture *capture, int code, const char *text);
+
+/* The same because the agent ends: the client gets little time. */
+void capture_end_agent(struct capture *capture);
+
+/*
+ * One more interface: its socket (copied, what it holds is taken) and what the
+ * client is told of it (its addresses are taken).  E_NOMEM.
+ */
+int capture_add(struct capture *capture, const struct capture_socket *socket,
+    const struct msg_capture_interface *info) MUST_CHECK;
+
+/*
+ * Something happened to an interface (or CAPTURE_EVENT_WHOLE): an Event at the
+ * place in the stream where it was noticed.  After CAPTURE_EVENT_GONE its ring
+ * is emptied and closed.
+ */
+void capture_tell(struct capture *capture, enum capture_event kind,
+    uint32_t iface, const char *text);
+
+/*
+ * Leave the rings alone until capture_refilter(): CAPTURE_MAIL_HELD follows.
+ * For changes of the kernel's filters after which it lets through what only
+ * the check that comes with capture_refilter() can judge.
+ */
+void capture_hold(struct capture *capture);
+
+/* How an interface's packets are judged from now on. */
+struct capture_refilter_item {
+	bool		 is_set;	/* else as before */
+	enum filter_place place;
+	uint32_t	 snaplen;
+	struct prologue_check *check;	/* taken; of the new filter */
+};
+
+/* The outcome of CAPTURE_MAIL_UPDATE. */
+struct capture_refilter {
+	uint32_t	 number;	/* of the update */
+	int		 code;		/* E_OK, or why the old filters stay */
+	char		 text[PROTO_MAX_TEXT + 1];
+	uint32_t	 n;		/* interfaces so far */
+	struct capture_refilter_item items[];
+};
+
+/*
+ * The kernel has the new filters: what is in the rings is judged again, the
+ * client is told.  Takes refilter (malloc'd).
+ */
+void capture_refilter(struct capture *capture, struct capture_refilter *refilter);
 
 void *capture_owner_arg(const struct capture *capture);
 

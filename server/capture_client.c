@@ -1,6 +1,7 @@
 #include "server/capture_int.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/log.h"
 
@@ -41,8 +42,8 @@ begin_close(struct capture *c)
 		loop_timer_set(c->end_timer, (int64_t)CLOSE_LIMIT_MS * NS_PER_MS);
 }
 
-static void
-send_or_die(struct capture *c, const struct msg *msg)
+void
+capture_send(struct capture *c, const struct msg *msg)
 {
 	if (stream_send(c->conn, msg) != E_OK)
 		capture_die(c);
@@ -54,6 +55,7 @@ send_ended(struct capture *c)
 	struct msg msg = { .type = MSG_ENDED };
 
 	capture_read_stats(c);
+	capture_read_nic(c);
 	msg.ended.code = c->end_code;
 	snprintf(msg.ended.text, sizeof(msg.ended.text), "%s", c->end_text);
 	msg.ended.last_sequence = c->next_sequence - 1;
@@ -61,7 +63,7 @@ send_ended(struct capture *c)
 		capture_die(c);
 		return;
 	}
-	send_or_die(c, &msg);
+	capture_send(c, &msg);
 	msg_free(&msg);
 	if (c->state != CAPTURE_DEAD)
 		begin_close(c);
@@ -118,6 +120,21 @@ is_silent(struct capture *c)
 	    (int64_t)CAPTURE_SILENCE_S * NS_PER_S;
 }
 
+/* Times in the file jump when the sensor's clock is set. */
+static void
+look_at_clock(struct capture *c)
+{
+	int64_t step = clock_watch_look(&c->clock_watch);
+	char text[PROTO_MAX_TEXT + 1];
+
+	if (step == 0 || c->state != CAPTURE_RUNNING)
+		return;
+	snprintf(text, sizeof(text), "the sensor's clock was set %s by %lld.%03lld s",
+	    step > 0 ? "forward" : "back", (long long)(llabs(step) / NS_PER_S),
+	    (long long)(llabs(step) % NS_PER_S / NS_PER_MS));
+	capture_interface_tell(c, CAPTURE_EVENT_CLOCK, CAPTURE_EVENT_WHOLE, text);
+}
+
 void
 capture_on_stats_timer(void *arg)
 {
@@ -132,18 +149,19 @@ capture_on_stats_timer(void *arg)
 		return;
 	}
 	capture_read_stats(c);
+	capture_read_nic(c);
+	look_at_clock(c);
 	if (c->state != CAPTURE_RUNNING ||
 	    conn_queued(c->conn) >= CAPTURE_UNREAD_MAX)
 		return;
 	if (capture_fill_stats(c, &msg.stats) == E_OK) {
-		send_or_die(c, &msg);
+		capture_send(c, &msg);
 		msg_free(&msg);
 	}
 }
 
-/* What the client did wrong ends the capture, in words it can read. */
-static void
-refuse(struct capture *c, int code, const char *text)
+void
+capture_refuse(struct capture *c, int code, const char *text)
 {
 	struct msg msg = { .type = MSG_ERROR };
 
@@ -170,16 +188,16 @@ answer_ping(struct capture *c, const struct msg_ping *ping)
 	msg.pong.received_ns = msg.pong.sent_ns = clock_wall().ns;
 	/* A client that does not read is alive for another reason. */
 	if (conn_queued(c->conn) < CAPTURE_UNREAD_MAX)
-		send_or_die(c, &msg);
+		capture_send(c, &msg);
 }
 
 static void
-handle(struct capture *c, const struct msg *msg)
+handle(struct capture *c, struct msg *msg)
 {
 	switch (msg->type) {
 	case MSG_ACK:
 		if (batch_log_ack(c->stream.cursor, msg->ack.sequence) != E_OK)
-			refuse(c, E_STATE, "Ack: more than was sent");
+			capture_refuse(c, E_STATE, "Ack: more than was sent");
 		return;
 	case MSG_STOP:
 		capture_begin_end(c, E_OK, "");
@@ -187,8 +205,11 @@ handle(struct capture *c, const struct msg *msg)
 	case MSG_PING:
 		answer_ping(c, &msg->ping);
 		return;
+	case MSG_UPDATE_FILTER:
+		capture_update(c, msg);
+		return;
 	default:
-		refuse(c, E_STATE, "message not allowed during a capture");
+		capture_refuse(c, E_STATE, "message not allowed during a capture");
 		return;
 	}
 }
@@ -209,7 +230,7 @@ take_messages(struct capture *c)
 		if (rc == E_OK)
 			rc = codec_unpack(payload, len, &msg);
 		if (rc != E_OK) {
-			refuse(c, rc, "malformed message");
+			capture_refuse(c, rc, "malformed message");
 			return rc;
 		}
 		handle(c, &msg);

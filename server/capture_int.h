@@ -1,9 +1,11 @@
 /*
  * capture_int - what the files of one capture share; see capture.h.
  *
- * capture.c builds it and runs its thread, capture_rings.c moves packets from
- * the rings into the log, capture_client.c speaks with the client and ends
- * the capture in order.
+ * capture.c builds it and runs its thread, capture_order.c brings what other
+ * threads want of it, capture_rings.c moves packets from the rings into the
+ * log, capture_interfaces.c lets interfaces come and go, capture_filter.c
+ * changes filters, capture_client.c speaks with the client and ends the
+ * capture in order.
  */
 #ifndef SERVER_CAPTURE_INT_H
 #define SERVER_CAPTURE_INT_H
@@ -12,10 +14,12 @@
 #include <stdatomic.h>
 
 #include "common/clock.h"
+#include "common/clock_watch.h"
 #include "common/loop.h"
 #include "proto/batch.h"
 #include "proto/codec.h"
 #include "server/capture.h"
+#include "server/prologue.h"
 #include "server/ring_map.h"
 #include "server/stream.h"
 
@@ -36,34 +40,41 @@ enum capture_state {
 	CAPTURE_DEAD,
 };
 
-enum capture_link { CAPTURE_LINK_UP, CAPTURE_LINK_DOWN, CAPTURE_LINK_GONE };
+enum capture_ring_state {
+	CAPTURE_RING_OPEN,
+	CAPTURE_RING_LEAVING,	/* the interface is gone, packets may be left */
+	CAPTURE_RING_CLOSED,	/* only its counters are left */
+};
 
 struct capture_ring {
 	struct capture	*capture;
+	enum capture_ring_state state;
 	int		 fd;
 	struct ring	 ring;
 	void		*mem;
 	uint32_t	 block_size, block_nr, retire_ms;
 	struct ring_stats stats;
+	uint64_t	 nic_seen, nic_dropped;	/* its driver's counter, and since the start */
+	bool		 is_nic_known;
 	struct loop_io	*io;
+	struct mono_ns	 leave_until;
 	uint32_t	 ifindex;
-	enum capture_link link;
+	bool		 is_elsewhere;
+	enum filter_place place;
+	struct prologue_check *check;	/* what ring's filters point to */
+	struct capture_mail closed_mail;
 	char		 name[16];
 };
 
-/* Why and what, from other threads. */
-struct capture_order {
-	struct mail	 mail;
-	enum { ORDER_END, ORDER_QUIESCED } type;
-	int		 code;
-};
+struct capture_order;
 
 struct capture {
 	struct mailbox	*owner;
 	void		*owner_arg;
-	struct capture_mail quiesce_mail, done_mail;
-	struct capture_order quiesced_order, end_order;
-	atomic_flag	 end_ordered;
+	struct capture_mail quiesce_mail, update_mail, held_mail, done_mail;
+	struct capture_order *quiesced_order, *hold_order;
+	struct capture_order *end_order, *agent_order;	/* of capture_end(), capture_end_agent() */
+	atomic_flag	 end_ordered, agent_ordered;
 
 	pthread_t	 thread;
 	struct loop	*loop;
@@ -73,13 +84,17 @@ struct capture {
 	struct stream	 stream;
 	struct batch_log *log;
 	struct batch_builder *builder;
-	struct capture_ring *rings;
-	uint32_t	 n_rings;
+	struct capture_ring **rings;	/* by number in the stream */
+	uint32_t	 n_rings, rings_room;
 
-	struct loop_timer *busy_timer, *stats_timer, *end_timer, *link_timer;
+	struct loop_timer *busy_timer, *stats_timer, *end_timer, *leave_timer;
+	struct clock_watch clock_watch;
 	enum capture_state state;
 	bool		 is_busy;
 	bool		 is_refused;	/* the client broke the protocol */
+	bool		 is_holding;	/* the rings are left alone */
+	bool		 is_updating;	/* an UpdateFilter is not answered yet */
+	uint32_t	 update_number, n_filters;
 	struct mono_ns	 heard;		/* when the client last said anything */
 	struct mono_ns	 checked;	/* when that was last looked at */
 	struct mono_ns	 drain_until;
@@ -90,7 +105,35 @@ struct capture {
 	char		 name[CAPTURE_NAME_LEN];
 };
 
+/* --- capture_order.c --- */
+
+/* What another thread wants of the capture's. */
+struct capture_order {
+	struct mail	 mail;
+	enum {
+		ORDER_END, ORDER_QUIESCED, ORDER_HOLD,	/* the capture's own */
+		ORDER_ADD, ORDER_TELL, ORDER_REFILTER,	/* malloc'd */
+	} type;
+	int		 code;			/* END */
+	int64_t		 limit_ns;		/* END: 0 for none */
+	struct capture_socket socket;		/* ADD */
+	struct msg_capture_interface info;	/* ADD */
+	enum capture_event kind;		/* TELL */
+	uint32_t	 iface;			/* TELL */
+	char		 text[PROTO_MAX_TEXT + 1];	/* END, TELL */
+	struct capture_refilter *refilter;	/* REFILTER */
+};
+
+/* Make the orders that must not fail later.  E_NOMEM. */
+int capture_orders_init(struct capture *c, struct err *err);
+void capture_orders_fini(struct capture *c);
+void capture_on_order(struct mail *mail, void *arg);
+void capture_drop_order(struct mail *mail);
+
 /* --- capture_rings.c --- */
+
+/* Close the open batch, if there is something in it. */
+void capture_seal(struct capture *c);
 
 /* Look at all rings, seal and send what they hold, and plan the next look. */
 void capture_read_rings(struct capture *c);
@@ -99,20 +142,50 @@ void capture_watch_rings(struct capture *c, unsigned events);
 void capture_on_ring(unsigned events, void *arg);
 void capture_on_busy_timer(void *arg);
 
-/* Add what the kernel counted since the last call. */
-void capture_read_stats(struct capture *c);
-
-/* The counters as a message; the caller frees its array.  E_NOMEM. */
-int capture_fill_stats(const struct capture *c, struct msg_stats *stats);
+/* Is all that the kernel counted out of this ring? */
+bool capture_ring_has_everything(const struct capture_ring *r);
 
 /* No more packets enter the rings: empty them, then capture_flush(). */
 void capture_begin_drain(struct capture *c);
 
+/* --- capture_stats.c --- */
+
+/* Add what the kernel counted since the last call. */
+void capture_read_stats(struct capture *c);
+
+/* What the adapters dropped since the capture began. */
+void capture_read_nic(struct capture *c);
+
+/* The counters as a message; the caller frees its array.  E_NOMEM. */
+int capture_fill_stats(const struct capture *c, struct msg_stats *stats);
+
+/* The line that ends the log of a capture. */
+void capture_log_end(const struct capture *c);
+
 /* --- capture_interfaces.c --- */
 
-/* A ring's socket reported that its interface is not there: find out. */
-void capture_link_error(struct capture *c);
-void capture_on_link_timer(void *arg);
+/* Map socket's ring as the next interface; takes what socket holds. */
+int capture_ring_add(struct capture *c, const struct capture_socket *socket,
+    struct err *err) MUST_CHECK;
+
+/* The same while the capture runs, with word to the client. */
+void capture_interface_add(struct capture *c, const struct capture_socket *socket,
+    const struct msg_capture_interface *info);
+
+/* Word to the client; GONE: the ring is emptied, then closed. */
+void capture_interface_tell(struct capture *c, enum capture_event kind,
+    uint32_t iface, const char *text);
+void capture_on_leave_timer(void *arg);
+
+/* Unmap and close; the owner is told so while the capture runs. */
+void capture_ring_close(struct capture_ring *r);
+
+/* --- capture_filter.c --- */
+
+void capture_update(struct capture *c, struct msg *msg);
+void capture_set_check(struct capture_ring *r, enum filter_place place,
+    struct prologue_check *check, bool is_change);
+void capture_take_refilter(struct capture *c, struct capture_refilter *refilter);
 
 /* --- capture_client.c --- */
 
@@ -122,6 +195,12 @@ void capture_end_is_late(void *arg);
 
 /* Handle the messages that wait in reader and connection. */
 void capture_read_messages(struct capture *c);
+
+/* Send msg, or end at once when that cannot be. */
+void capture_send(struct capture *c, const struct msg *msg);
+
+/* What the client did wrong ends the capture, in words it can read. */
+void capture_refuse(struct capture *c, int code, const char *text);
 
 /* Send what the connection may hold; at the end of a flush, Ended. */
 void capture_pump(struct capture *c);

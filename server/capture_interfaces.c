@@ -1,116 +1,198 @@
 /*
- * capture_interfaces - what becomes of a capture's interfaces while it runs.
+ * capture_interfaces - a capture's interfaces come and go while it runs.
  *
- * A packet socket says ENETDOWN when its interface went down, and the same
- * when it was deleted or moved to another network namespace.  The kernel's
- * list tells which, a moment later; the client is told, and a capture whose
- * interfaces are all gone ends.
+ * What happens is found out in the first thread (rtnetlink, capagent's lists);
+ * here the rings follow, and the client is told.
  */
 #include "server/capture_int.h"
 
-#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "common/log.h"
-#include "server/interfaces.h"
 
 enum {
-	SETTLE_MS = 200,	/* until a deletion has gone through the kernel */
-	DOWN_MS = 1000,		/* between looks at one that is down */
+	LEAVE_STEP_MS = 10,	/* between looks at a ring that empties */
+	LEAVE_EXTRA_MS = 250,	/* beyond two retire times, on slow timers */
 };
 
-static void PRINTF_LIKE(4, 5)
-tell(struct capture *c, enum capture_event kind, const struct capture_ring *r,
-    const char *fmt, ...)
+void
+capture_ring_close(struct capture_ring *r)
 {
-	struct msg msg = { .type = MSG_EVENT };
-	struct msg_event *event = &msg.event;
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(event->text, sizeof(event->text), fmt, ap);
-	va_end(ap);
-	event->sequence = c->next_sequence;
-	event->time = clock_wall();
-	event->kind = kind;
-	event->iface = (uint32_t)(r - c->rings);
-	log_info(LOG_CAPTURE, "%s", event->text);
-	if (c->state < CAPTURE_CLOSING && conn_queued(c->conn) < CAPTURE_UNREAD_MAX &&
-	    stream_send(c->conn, &msg) != E_OK)
-		capture_die(c);
+	loop_io_free(r->io);
+	r->io = NULL;
+	ring_unmap(r->mem, r->block_size, r->block_nr);
+	r->mem = NULL;
+	if (r->fd >= 0)
+		close(r->fd);
+	r->fd = -1;
+	free(r->check);
+	r->check = NULL;
+	r->state = CAPTURE_RING_CLOSED;
 }
 
-static void
-set_link(struct capture *c, struct capture_ring *r, enum capture_link link)
+static struct capture_ring *
+ring_new(struct capture *c, const struct capture_socket *s)
 {
-	if (r->link == link)
-		return;
-	r->link = link;
-	switch (link) {
-	case CAPTURE_LINK_UP:
-		tell(c, CAPTURE_EVENT_UP, r, "interface '%s' is up again", r->name);
-		return;
-	case CAPTURE_LINK_DOWN:
-		tell(c, CAPTURE_EVENT_DOWN, r, "interface '%s' is down: the "
-		    "capture goes on when it is up again", r->name);
-		return;
-	case CAPTURE_LINK_GONE:
-		tell(c, CAPTURE_EVENT_GONE, r, "interface '%s' is gone", r->name);
-		return;
+	struct capture_ring *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	*r = (struct capture_ring){ .capture = c, .fd = s->fd,
+	    .block_size = s->block_size, .block_nr = s->block_nr,
+	    .retire_ms = s->retire_ms, .ifindex = s->ifindex,
+	    .is_elsewhere = s->is_elsewhere };
+	memcpy(r->name, s->name, sizeof(r->name));
+	r->closed_mail = (struct capture_mail){ .type = CAPTURE_MAIL_CLOSED,
+	    .capture = c, .iface = c->n_rings };
+	return r;
+}
+
+/* Room for one more pointer. */
+static int
+make_room(struct capture *c)
+{
+	uint32_t room = c->rings_room == 0 ? 4 : c->rings_room * 2;
+	struct capture_ring **rings;
+
+	if (c->n_rings < c->rings_room)
+		return E_OK;
+	rings = reallocarray(c->rings, room, sizeof(*rings));
+	if (rings == NULL)
+		return E_NOMEM;
+	c->rings = rings;
+	c->rings_room = room;
+	return E_OK;
+}
+
+int
+capture_ring_add(struct capture *c, const struct capture_socket *s,
+    struct err *err)
+{
+	struct capture_ring *r = make_room(c) == E_OK ? ring_new(c, s) : NULL;
+	int rc;
+
+	if (r == NULL) {
+		close(s->fd);
+		free(s->check);
+		return err_set(err, E_NOMEM, "interface '%s': watch: out of memory",
+		    s->name);
 	}
-}
-
-static void
-look(struct capture *c, const struct interfaces *list)
-{
-	for (uint32_t i = 0; i < c->n_rings; i++) {
-		struct capture_ring *r = &c->rings[i];
-		const struct interface_info *info =
-		    interfaces_find_index(list, r->ifindex);
-
-		/* A number may be used again, but not by this socket. */
-		if (info == NULL || r->link == CAPTURE_LINK_GONE)
-			set_link(c, r, CAPTURE_LINK_GONE);
-		else
-			set_link(c, r, info->is_up ? CAPTURE_LINK_UP :
-			    CAPTURE_LINK_DOWN);
+	rc = ring_map(s->fd, s->block_size, s->block_nr, &r->mem, err);
+	if (rc == E_OK) {
+		r->io = loop_io_new(c->loop, s->fd, capture_on_ring, r);
+		if (r->io == NULL)
+			rc = err_set(err, E_NOMEM, "interface '%s': watch: out of "
+			    "memory", s->name);
 	}
-}
-
-static uint32_t
-count_links(const struct capture *c, enum capture_link link)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < c->n_rings; i++)
-		if (c->rings[i].link == link)
-			n++;
-	return n;
+	if (rc != E_OK) {
+		capture_ring_close(r);
+		free(r);
+		free(s->check);
+		return rc;
+	}
+	ring_init(&r->ring, r->mem, s->block_size, s->block_nr, &s->link);
+	r->ring.link.iface = c->n_rings;
+	capture_set_check(r, s->place, s->check, false);
+	if (s->place == FILTER_CLIENT)
+		c->max_packets = 0;	/* the client counts what it keeps */
+	c->rings[c->n_rings++] = r;
+	return E_OK;
 }
 
 void
-capture_on_link_timer(void *arg)
+capture_interface_add(struct capture *c, const struct capture_socket *s,
+    const struct msg_capture_interface *info)
 {
-	struct capture *c = arg;
-	struct interfaces *list;
+	struct msg msg = { .type = MSG_INTERFACE_ADDED };
+	struct capture_ring *r;
 	struct err err;
 
-	if (interfaces_read(&list, &err) != E_OK) {
-		log_warn(LOG_CAPTURE, "%s", err.what);
-		loop_timer_set(c->link_timer, (int64_t)DOWN_MS * NS_PER_MS);
+	if (c->state != CAPTURE_RUNNING) {
+		close(s->fd);
+		free(s->check);
 		return;
 	}
-	look(c, list);
-	interfaces_free(list);
-	if (count_links(c, CAPTURE_LINK_GONE) == c->n_rings)
-		capture_begin_end(c, E_NOIFACE, c->n_rings == 1 ?
-		    "the interface is gone" : "all interfaces are gone");
-	else if (count_links(c, CAPTURE_LINK_DOWN) > 0)
-		loop_timer_set(c->link_timer, (int64_t)DOWN_MS * NS_PER_MS);
+	if (capture_ring_add(c, s, &err) != E_OK) {
+		/* The numbers after it would be wrong. */
+		capture_begin_end(c, err.code, err.what);
+		return;
+	}
+	r = c->rings[c->n_rings - 1];
+	msg.interface_added.interface = *info;
+	msg.interface_added.sequence = c->next_sequence;
+	capture_send(c, &msg);		/* info's addresses stay its owner's */
+	log_info(LOG_CAPTURE, "interface '%s': captured as interface %u", r->name,
+	    c->n_rings - 1);
+	capture_read_nic(c);
+	(void)loop_io_set(r->io, c->is_busy ? 0 : LOOP_READ);
+	capture_read_rings(c);
+}
+
+/* Nothing enters its ring any more: empty it and let it go. */
+static void
+begin_leave(struct capture_ring *r)
+{
+	struct capture *c = r->capture;
+
+	if (r->state != CAPTURE_RING_OPEN)
+		return;
+	r->state = CAPTURE_RING_LEAVING;
+	r->leave_until = clock_mono();
+	r->leave_until.ns += (2 * (int64_t)r->retire_ms + LEAVE_EXTRA_MS) *
+	    NS_PER_MS;
+	loop_timer_set(c->leave_timer, (int64_t)LEAVE_STEP_MS * NS_PER_MS);
 }
 
 void
-capture_link_error(struct capture *c)
+capture_on_leave_timer(void *arg)
 {
-	loop_timer_set(c->link_timer, (int64_t)SETTLE_MS * NS_PER_MS);
+	struct capture *c = arg;
+	bool has_more = false;
+
+	if (c->state != CAPTURE_RUNNING)
+		return;			/* the drain of all does it */
+	capture_read_rings(c);
+	if (c->state != CAPTURE_RUNNING)
+		return;
+	capture_read_stats(c);
+	for (uint32_t i = 0; i < c->n_rings; i++) {
+		struct capture_ring *r = c->rings[i];
+
+		if (r->state != CAPTURE_RING_LEAVING)
+			continue;
+		if (c->is_holding || ring_is_ready(&r->ring) ||
+		    (!capture_ring_has_everything(r) &&
+		    mono_diff_ns(clock_mono(), r->leave_until) < 0)) {
+			has_more = true;
+			continue;
+		}
+		capture_ring_close(r);
+		mailbox_post(c->owner, &r->closed_mail.mail);
+	}
+	if (has_more)
+		loop_timer_set(c->leave_timer, (int64_t)LEAVE_STEP_MS * NS_PER_MS);
+}
+
+void
+capture_interface_tell(struct capture *c, enum capture_event kind,
+    uint32_t iface, const char *text)
+{
+	struct msg msg = { .type = MSG_EVENT };
+
+	/* What came before it is in the batches before it. */
+	capture_read_rings(c);
+	log_info(LOG_CAPTURE, "%s", text);
+	msg.event.sequence = c->next_sequence;
+	msg.event.time = clock_wall();
+	msg.event.kind = kind;
+	msg.event.iface = iface;
+	snprintf(msg.event.text, sizeof(msg.event.text), "%s", text);
+	if (c->state < CAPTURE_CLOSING &&
+	    conn_queued(c->conn) < CAPTURE_UNREAD_MAX)
+		capture_send(c, &msg);
+	if (kind == CAPTURE_EVENT_GONE && iface < c->n_rings)
+		begin_leave(c->rings[iface]);
 }

@@ -1,7 +1,5 @@
 #include "server/capture_int.h"
 
-#include <stdlib.h>
-
 #include "common/log.h"
 
 enum {
@@ -15,59 +13,28 @@ enum {
 	DRAIN_EXTRA_MS = 250,		/* beyond two retire times, on slow timers */
 };
 
-void
-capture_read_stats(struct capture *c)
+/* Received by the filter, less what the ring had no room for. */
+bool
+capture_ring_has_everything(const struct capture_ring *r)
 {
-	for (uint32_t i = 0; i < c->n_rings; i++)
-		(void)ring_read_stats(c->rings[i].fd, &c->rings[i].stats, NULL);
+	const struct ring *ring = &r->ring;
+
+	return r->state == CAPTURE_RING_CLOSED ||
+	    r->stats.received - r->stats.dropped == ring->packets +
+	    ring->skipped + ring->rejected + ring->uncertain + ring->bad_packets;
 }
 
-/* Received by the filter, less what the ring had no room for. */
 static bool
 has_everything(const struct capture *c)
 {
-	for (uint32_t i = 0; i < c->n_rings; i++) {
-		const struct capture_ring *r = &c->rings[i];
-
-		if (r->stats.received - r->stats.dropped !=
-		    r->ring.packets + r->ring.skipped + r->ring.bad_packets)
+	for (uint32_t i = 0; i < c->n_rings; i++)
+		if (!capture_ring_has_everything(c->rings[i]))
 			return false;
-	}
 	return true;
 }
 
-int
-capture_fill_stats(const struct capture *c, struct msg_stats *stats)
-{
-	stats->interfaces = calloc(c->n_rings, sizeof(*stats->interfaces));
-	if (stats->interfaces == NULL)
-		return E_NOMEM;
-	stats->n_interfaces = c->n_rings;
-	for (uint32_t i = 0; i < c->n_rings; i++) {
-		const struct capture_ring *r = &c->rings[i];
-		uint64_t kept = r->ring.packets + r->ring.skipped;
-		uint64_t got = r->stats.received - r->stats.dropped;
-
-		/*
-		 * Loopback's second copies are no packets.  What the counters
-		 * of a running capture are ahead of the ring is still in it;
-		 * at the end it is lost.
-		 */
-		stats->interfaces[i] = (struct msg_interface_stats){
-			.received = r->stats.received - r->ring.skipped,
-			.dropped_kernel = r->stats.dropped,
-			.batched = r->ring.packets,
-			.dropped_agent = c->state >= CAPTURE_FLUSHING &&
-			    got > kept ? got - kept : 0,
-		};
-	}
-	stats->lost_packets = batch_log_lost_packets(c->stream.cursor);
-	stats->lost_bytes = batch_log_lost_bytes(c->stream.cursor);
-	return E_OK;
-}
-
-static void
-seal(struct capture *c)
+void
+capture_seal(struct capture *c)
 {
 	uint32_t n = batch_builder_count(c->builder);
 	struct batch *batch;
@@ -95,7 +62,7 @@ read_ring(struct capture *c, struct capture_ring *r)
 		case E_AGAIN:
 			return false;
 		case E_TOOBIG:
-			seal(c);
+			capture_seal(c);
 			capture_pump(c);
 			if (batch_builder_count(c->builder) > 0)
 				return false;
@@ -117,7 +84,8 @@ void
 capture_watch_rings(struct capture *c, unsigned events)
 {
 	for (uint32_t i = 0; i < c->n_rings; i++)
-		(void)loop_io_set(c->rings[i].io, events);
+		if (c->rings[i]->state != CAPTURE_RING_CLOSED)
+			(void)loop_io_set(c->rings[i]->io, events);
 }
 
 /* Packets flow: let the timer wake us; they stopped: let the kernel. */
@@ -147,11 +115,12 @@ capture_read_rings(struct capture *c)
 	uint64_t before = c->batched;
 	bool has_more = false;
 
-	if (c->state > CAPTURE_DRAINING)
+	if (c->state > CAPTURE_DRAINING || c->is_holding)
 		return;
 	for (uint32_t i = 0; i < c->n_rings; i++)
-		has_more |= read_ring(c, &c->rings[i]);
-	seal(c);
+		if (c->rings[i]->state != CAPTURE_RING_CLOSED)
+			has_more |= read_ring(c, c->rings[i]);
+	capture_seal(c);
 	capture_pump(c);
 	if (c->state > CAPTURE_DRAINING)
 		return;
@@ -183,9 +152,12 @@ capture_on_ring(unsigned events, void *arg)
 	struct capture_ring *r = arg;
 
 	(void)events;
-	/* An error that is not fetched would wake us for ever. */
-	if (!ring_is_ready(&r->ring) && ring_socket_error(r->fd) != 0)
-		capture_link_error(r->capture);
+	/*
+	 * An error that is not fetched would wake us for ever.  It says that the
+	 * interface went down or away: the first thread finds out which.
+	 */
+	if (!ring_is_ready(&r->ring))
+		(void)ring_socket_error(r->fd);
 	capture_read_rings(r->capture);
 }
 
@@ -197,9 +169,10 @@ capture_begin_drain(struct capture *c)
 	if (c->state != CAPTURE_QUIESCING)
 		return;
 	for (uint32_t i = 0; i < c->n_rings; i++)
-		if (c->rings[i].retire_ms > retire_ms)
-			retire_ms = c->rings[i].retire_ms;
+		if (c->rings[i]->retire_ms > retire_ms)
+			retire_ms = c->rings[i]->retire_ms;
 	c->state = CAPTURE_DRAINING;
+	c->is_holding = false;
 	c->drain_until = clock_mono();
 	c->drain_until.ns += (2 * (int64_t)retire_ms + DRAIN_EXTRA_MS) * NS_PER_MS;
 	capture_read_rings(c);

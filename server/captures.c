@@ -1,46 +1,14 @@
-#include "server/captures.h"
+#include "server/captures_int.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "common/bpf_link.h"
 #include "common/log.h"
 #include "common/mailbox.h"
-#include "server/wanted.h"
 
 enum {
 	LOG_MIN = 2 << 20,	/* a few batches: below it every pause loses some */
-};
-
-/* A socket whose tap is being closed. */
-struct tap {
-	struct entry	*entry;
-	struct priv_call_request *request;	/* reject-all under way, or NULL */
-};
-
-struct entry {
-	struct entry	*next;
-	struct captures	*set;
-	struct capture	*capture;
-	size_t		 log_bytes;
-	struct msg_start start;		/* what the client asked for */
-	struct captures_socket *sockets;
-	uint32_t	 n_sockets;
-	uint32_t	 n_filters;	/* reject-all requests under way */
-	struct tap	*taps;		/* by socket */
-	bool		 is_quiescing;
-};
-
-struct captures {
-	struct net	*net;
-	struct mailbox	*mail;
-	struct entry	*first;
-	unsigned	 n;
-	uint64_t	 log_used;
-	loop_fn		 done;		/* captures_end() */
-	void		*done_arg;
 };
 
 static void on_mail(struct mail *mail, void *arg);
@@ -55,8 +23,15 @@ captures_new(struct net *net, struct err *err)
 		return NULL;
 	}
 	set->net = net;
-	set->mail = mailbox_new(net->loop, on_mail, set, err);
+	set->look_timer = loop_timer_new(net->loop, captures_on_look_timer, set);
+	set->down_timer = loop_timer_new(net->loop, captures_on_down_timer, set);
+	if (set->look_timer == NULL || set->down_timer == NULL)
+		err_set(err, E_NOMEM, "captures: create: out of memory");
+	else
+		set->mail = mailbox_new(net->loop, on_mail, set, err);
 	if (set->mail == NULL) {
+		loop_timer_free(set->look_timer);
+		loop_timer_free(set->down_timer);
 		free(set);
 		return NULL;
 	}
@@ -75,6 +50,8 @@ captures_free(struct captures *set)
 	if (set == NULL)
 		return;
 	mailbox_free(set->mail, drop_mail);
+	loop_timer_free(set->look_timer);
+	loop_timer_free(set->down_timer);
 	free(set);
 }
 
@@ -107,63 +84,175 @@ free_start(const struct msg_start *start)
 	msg_free(&msg);
 }
 
-static void
-free_sockets(struct captures_socket *sockets, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++)
-		free(sockets[i].info.addresses);
-	free(sockets);
-}
-
-/* Each namespace's handle once: sockets there share it. */
-static void
-close_namespaces(struct captures *set, const struct captures_socket *sockets,
-    uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t first = 0;
-
-		while (sockets[first].netns != sockets[i].netns)
-			first++;
-		if (first == i)
-			priv_call_netns_close(set->net->call, sockets[i].netns);
-	}
-}
-
 /* In capagent too: only then do the ring and promiscuous mode end. */
 static void
-close_handles(struct captures *set, const struct captures_socket *sockets,
-    uint32_t n)
+close_handle(struct captures *set, const struct captures_socket *s)
 {
-	for (uint32_t i = 0; i < n; i++)
-		if (priv_call_close(set->net->call, sockets[i].handle, NULL,
-		    NULL) == NULL)
-			log_err(LOG_CAPTURE, "interface '%s': close: out of "
-			    "memory: it stays open until the agent ends",
-			    sockets[i].socket.name);
-	close_namespaces(set, sockets, n);
+	if (priv_call_close(set->net->call, s->handle, NULL, NULL) == NULL)
+		log_err(LOG_CAPTURE, "interface '%s': close: out of memory: it "
+		    "stays open until the agent ends", s->socket.name);
 }
 
-static struct entry *
-entry_new(struct captures *set, const struct msg_start *start,
-    struct captures_socket *sockets, uint32_t n)
+static void
+free_entry(struct captures_entry *e)
 {
-	struct entry *e = calloc(1, sizeof(*e));
+	struct net *net = e->set->net;
+
+	for (uint32_t i = 0; i < e->n_taps; i++) {
+		free(e->taps[i]->s.info.addresses);
+		free(e->taps[i]);
+	}
+	free(e->taps);
+	for (uint32_t i = 0; i < e->n_places; i++)
+		priv_call_netns_close(net->call, e->places[i].handle);
+	free(e->places);
+	loop_timer_free(e->place_timer);
+	loop_timer_free(e->alone_timer);
+	free_start(&e->start);
+	free(e);
+}
+
+static int
+make_room(struct captures_entry *e)
+{
+	uint32_t room = e->taps_room == 0 ? 4 : e->taps_room * 2;
+	struct captures_tap **taps;
+
+	if (e->n_taps < e->taps_room)
+		return E_OK;
+	taps = reallocarray(e->taps, room, sizeof(*taps));
+	if (taps == NULL)
+		return E_NOMEM;
+	e->taps = taps;
+	e->taps_room = room;
+	return E_OK;
+}
+
+int
+captures_add_tap(struct captures_entry *e, const struct captures_socket *s)
+{
+	struct captures_tap *tap = make_room(e) == E_OK ?
+	    calloc(1, sizeof(*tap)) : NULL;
+
+	if (tap == NULL)
+		return E_NOMEM;
+	tap->entry = e;
+	tap->s = *s;
+	tap->is_open = true;
+	memcpy(tap->name, s->socket.name, sizeof(tap->name));
+	e->taps[e->n_taps++] = tap;
+	e->n_live++;
+	return E_OK;
+}
+
+/* The namespaces of its sockets, each once. */
+static int
+add_places(struct captures_entry *e, const struct captures_socket *sockets, uint32_t n)
+{
+	e->places = calloc(n > 0 ? n : 1, sizeof(*e->places));
+	if (e->places == NULL)
+		return E_NOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t k = 0;
+
+		while (k < e->n_places && e->places[k].handle != sockets[i].netns)
+			k++;
+		if (sockets[i].netns == 0 || k < e->n_places)
+			continue;
+		e->places[k].handle = sockets[i].netns;
+		memcpy(e->places[k].name, sockets[i].network_namespace,
+		    sizeof(e->places[k].name));
+		e->n_places++;
+	}
+	return E_OK;
+}
+
+/* NULL when out of memory; nothing is taken then. */
+static struct captures_entry *
+entry_new(struct captures *set, const struct capture_config *cfg,
+    const struct captures_socket *sockets, uint32_t n)
+{
+	struct captures_entry *e = calloc(1, sizeof(*e));
+	bool is_made;
 
 	if (e == NULL)
 		return NULL;
-	e->taps = calloc(n, sizeof(*e->taps));
-	if (e->taps == NULL) {
-		free(e);
+	e->set = set;
+	e->number = cfg->number;
+	e->log_bytes = cfg->log_bytes;
+	e->place_timer = loop_timer_new(set->net->loop, captures_on_place_timer, e);
+	e->alone_timer = loop_timer_new(set->net->loop, captures_on_alone_timer, e);
+	is_made = e->place_timer != NULL && e->alone_timer != NULL;
+	for (uint32_t i = 0; is_made && i < n; i++)
+		is_made = captures_add_tap(e, &sockets[i]) == E_OK;
+	if (is_made && add_places(e, sockets, n) == E_OK) {
+		if (n > 0)
+			e->ring_bytes = (uint64_t)sockets[0].socket.block_size *
+			    sockets[0].socket.block_nr;
+		return e;
+	}
+	for (uint32_t i = 0; i < e->n_taps; i++)
+		e->taps[i]->s.info.addresses = NULL;
+	free_entry(e);
+	return NULL;
+}
+
+/* What was taken, when there is no entry that has it. */
+static void
+give_up(struct captures *set, struct capture_config *cfg, const struct msg_start *start,
+    struct captures_socket *sockets, uint32_t n)
+{
+	conn_free(cfg->conn);
+	frame_reader_free(cfg->reader);
+	for (uint32_t i = 0; i < n; i++) {
+		close(sockets[i].socket.fd);
+		close_handle(set, &sockets[i]);
+		free(sockets[i].info.addresses);
+	}
+	free_start(start);
+}
+
+/* Sockets in the form the capture's thread takes them; NULL: out of memory. */
+static struct capture_socket *
+plain_sockets(struct captures_entry *e, struct err *err)
+{
+	struct capture_socket *plain = calloc(e->n_taps > 0 ? e->n_taps : 1,
+	    sizeof(*plain));
+	int rc = plain == NULL ? err_set(err, E_NOMEM, "capture: create: out of "
+	    "memory") : E_OK;
+
+	for (uint32_t i = 0; rc == E_OK && i < e->n_taps; i++) {
+		rc = captures_make_check(e->set->net, &e->start, &e->taps[i]->s, err);
+		plain[i] = e->taps[i]->s.socket;
+	}
+	if (rc == E_OK)
+		return plain;
+	for (uint32_t i = 0; plain != NULL && i < e->n_taps; i++)
+		free(plain[i].check);
+	free(plain);
+	return NULL;
+}
+
+static struct capture *
+start_capture(struct captures_entry *e, struct capture_config *cfg, struct err *err)
+{
+	struct capture *capture;
+
+	cfg->sockets = plain_sockets(e, err);
+	if (cfg->sockets == NULL) {
+		conn_free(cfg->conn);
+		frame_reader_free(cfg->reader);
+		for (uint32_t i = 0; i < e->n_taps; i++)
+			close(e->taps[i]->s.socket.fd);
 		return NULL;
 	}
-	for (uint32_t i = 0; i < n; i++)
-		e->taps[i].entry = e;
-	e->set = set;
-	e->start = *start;
-	e->sockets = sockets;
-	e->n_sockets = n;
-	return e;
+	cfg->owner = e->set->mail;
+	cfg->owner_arg = e;
+	cfg->n_sockets = e->n_taps;
+	cfg->n_filters = e->start.n_filters;
+	capture = capture_start(cfg, err);
+	free(cfg->sockets);
+	return capture;
 }
 
 int
@@ -171,91 +260,41 @@ captures_start(struct captures *set, struct capture_config *cfg,
     const struct msg_start *start, struct captures_socket *sockets, uint32_t n,
     struct err *err)
 {
-	struct entry *e = entry_new(set, start, sockets, n);
-	struct capture_socket *plain = calloc(n, sizeof(*plain));
+	struct captures_entry *e = entry_new(set, cfg, sockets, n);
 
-	if (e == NULL || plain == NULL) {
-		conn_free(cfg->conn);
-		frame_reader_free(cfg->reader);
-		for (uint32_t i = 0; i < n; i++)
-			close(sockets[i].socket.fd);
-		err_set(err, E_NOMEM, "capture: create: out of memory");
-		goto out;
+	if (e == NULL) {
+		give_up(set, cfg, start, sockets, n);
+		free(sockets);
+		return err_set(err, E_NOMEM, "capture: create: out of memory");
 	}
-	for (uint32_t i = 0; i < n; i++)
-		plain[i] = sockets[i].socket;
-	cfg->owner = set->mail;
-	cfg->owner_arg = e;
-	cfg->sockets = plain;
-	cfg->n_sockets = n;
-	e->log_bytes = cfg->log_bytes;
-	e->capture = capture_start(cfg, err);
-	if (e->capture == NULL)
-		goto out;
-	free(plain);
+	e->start = *start;
+	free(sockets);
+	e->capture = start_capture(e, cfg, err);
+	if (e->capture == NULL) {
+		for (uint32_t i = 0; i < e->n_taps; i++)
+			close_handle(set, &e->taps[i]->s);
+		free_entry(e);
+		return err == NULL ? E_NOMEM : err->code;
+	}
 	e->next = set->first;
 	set->first = e;
 	set->n++;
 	set->log_used += e->log_bytes;
-	/* Addresses may have come while its interfaces were being opened. */
-	captures_relink(set);
+	/* Addresses and interfaces may have come while its own were opened. */
+	captures_relink_entry(e);
+	e->wants_compare = true;
+	loop_timer_set(set->look_timer, 0);
+	if (e->n_places > 0)
+		loop_timer_set(e->place_timer, NS_PER_S);
 	return E_OK;
-out:
-	free(plain);
-	if (e != NULL)
-		free(e->taps);
-	free(e);
-	close_handles(set, sockets, n);
-	free_sockets(sockets, n);
-	free_start(start);
-	return err == NULL ? E_NOMEM : err->code;
-}
-
-static void
-relinked(const struct err *err, void *arg)
-{
-	(void)arg;
-	if (err->code != E_OK)
-		log_err(LOG_CAPTURE, "filter: link anew: %s: the agent's own "
-		    "traffic on a new address is not left out", err->what);
-}
-
-static void
-relink_socket(struct captures *set, const struct entry *e, struct captures_socket *s,
-    struct prologue *linked)
-{
-	struct err err;
-
-	if (s->own_generation == set->net->own_generation)
-		return;
-	if (wanted_link(set->net, &e->start, s, linked, &err) != E_OK)
-		relinked(&err, NULL);
-	else if (priv_call_filter(set->net->call, s->handle, linked->prog.insns,
-	    linked->prog.n, relinked, NULL) == NULL)
-		log_err(LOG_CAPTURE, "filter: link anew: out of memory");
-}
-
-void
-captures_relink(struct captures *set)
-{
-	struct prologue *linked = malloc(sizeof(*linked));
-
-	if (linked == NULL) {
-		log_err(LOG_CAPTURE, "filter: link anew: out of memory");
-		return;
-	}
-	for (struct entry *e = set->first; e != NULL; e = e->next)
-		for (uint32_t i = 0; i < e->n_sockets && !e->is_quiescing; i++)
-			relink_socket(set, e, &e->sockets[i], linked);
-	free(linked);
 }
 
 /* A reject-all filter is attached, or cannot be: the drain has its own bound. */
 static void
 quiesced(const struct err *err, void *arg)
 {
-	struct tap *tap = arg;
-	struct entry *e = tap->entry;
+	struct captures_tap *tap = arg;
+	struct captures_entry *e = tap->entry;
 
 	tap->request = NULL;
 	if (err->code != E_OK)
@@ -265,16 +304,19 @@ quiesced(const struct err *err, void *arg)
 }
 
 static void
-quiesce(struct entry *e)
+quiesce(struct captures_entry *e)
 {
 	static const struct bpf_insn_raw reject_all = { .code = 0x06 };	/* ret #0 */
 
 	e->is_quiescing = true;
-	for (uint32_t i = 0; i < e->n_sockets; i++) {
-		struct tap *tap = &e->taps[i];
+	captures_look_abandon(e);
+	for (uint32_t i = 0; i < e->n_taps; i++) {
+		struct captures_tap *tap = e->taps[i];
 
-		tap->request = priv_call_filter(e->set->net->call,
-		    e->sockets[i].handle, &reject_all, 1, quiesced, tap);
+		if (!tap->is_open)
+			continue;
+		tap->request = priv_call_filter(e->set->net->call, tap->s.handle,
+		    &reject_all, 1, quiesced, tap);
 		if (tap->request != NULL)
 			e->n_filters++;
 	}
@@ -282,39 +324,83 @@ quiesce(struct entry *e)
 		capture_quiesced(e->capture);
 }
 
-static void
-finish(struct captures *set, struct entry *e)
+void
+captures_go_on(struct captures_entry *e)
 {
-	struct entry **at = &set->first;
+	if (e->update != NULL || e->is_quiescing)
+		return;
+	if (e->wants_quiesce) {
+		quiesce(e);
+		return;
+	}
+	if (e->look != NULL)
+		return;
+	if (e->next_update != NULL)
+		captures_update_begin(e);
+	else if (e->wants_look || e->wants_compare)
+		captures_look_begin(e);
+}
+
+static void
+finish(struct captures *set, struct captures_entry *e)
+{
+	struct captures_entry **at = &set->first;
 
 	while (*at != e)
 		at = &(*at)->next;
 	*at = e->next;
 	set->n--;
 	set->log_used -= e->log_bytes;
+	captures_look_abandon(e);
+	captures_update_abandon(e);
 	/* The client left while the tap was being closed. */
-	for (uint32_t i = 0; i < e->n_sockets; i++)
-		if (e->taps[i].request != NULL)
-			priv_call_cancel(set->net->call, e->taps[i].request);
+	for (uint32_t i = 0; i < e->n_taps; i++)
+		if (e->taps[i]->request != NULL)
+			priv_call_cancel(set->net->call, e->taps[i]->request);
 	capture_join(e->capture);
-	close_handles(set, e->sockets, e->n_sockets);
-	free_sockets(e->sockets, e->n_sockets);
-	free_start(&e->start);
-	free(e->taps);
-	free(e);
+	for (uint32_t i = 0; i < e->n_taps; i++)
+		if (e->taps[i]->is_open)
+			close_handle(set, &e->taps[i]->s);
+	free_entry(e);
 	if (set->n == 0 && set->done != NULL)
 		set->done(set->done_arg);
+}
+
+static void
+take_update(struct captures_entry *e, struct capture_mail *m)
+{
+	struct msg *msg = malloc(sizeof(*msg));
+
+	if (msg == NULL) {
+		msg_free(&m->msg);
+		capture_end(e->capture, E_NOMEM, NULL);
+		return;
+	}
+	*msg = m->msg;
+	e->next_update = msg;
+	captures_go_on(e);
 }
 
 static void
 on_mail(struct mail *mail, void *arg)
 {
 	struct capture_mail *m = (struct capture_mail *)(void *)mail;
-	struct entry *e = capture_owner_arg(m->capture);
+	struct captures_entry *e = capture_owner_arg(m->capture);
 
 	switch (m->type) {
 	case CAPTURE_MAIL_QUIESCE:
-		quiesce(e);
+		e->wants_quiesce = true;
+		captures_go_on(e);
+		return;
+	case CAPTURE_MAIL_UPDATE:
+		take_update(e, m);
+		return;
+	case CAPTURE_MAIL_HELD:
+		captures_update_held(e);
+		return;
+	case CAPTURE_MAIL_CLOSED:
+		e->taps[m->iface]->is_open = false;
+		close_handle(e->set, &e->taps[m->iface]->s);
 		return;
 	case CAPTURE_MAIL_DONE:
 		finish(arg, e);
@@ -331,6 +417,6 @@ captures_end(struct captures *set, loop_fn done, void *arg)
 		done(arg);
 		return;
 	}
-	for (struct entry *e = set->first; e != NULL; e = e->next)
-		capture_end(e->capture, E_OK);
+	for (struct captures_entry *e = set->first; e != NULL; e = e->next)
+		capture_end_agent(e->capture);
 }

@@ -1,9 +1,10 @@
 /*
  * captures - the captures that run, as the first thread sees them.
  *
- * Keeps the handles that capagent gave out and the parts each filter was
- * linked from, so that filters can be changed and everything is closed in
- * capagent too, however a capture ends.  Runs in capagent-net's first thread.
+ * Keeps the handles that capagent gave out and what each filter was linked
+ * from, so that filters can be changed, interfaces that come can join, and
+ * everything is closed in capagent too, however a capture ends.  Runs in
+ * capagent-net's first thread.
  */
 #ifndef SERVER_CAPTURES_H
 #define SERVER_CAPTURES_H
@@ -11,10 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/bpf.h"
 #include "common/err.h"
 #include "proto/codec.h"
 #include "server/capture.h"
+#include "server/link_watch.h"
 #include "server/net.h"
 #include "server/prologue.h"
 
@@ -22,20 +23,18 @@ enum { CAPTURES_LOG_DEFAULT = 64 << 20 };	/* a second at 500 Mbit/s */
 
 struct captures;
 
-/*
- * One socket of a capture, as its filter is linked.  The client's program is
- * found in the Start, by request and link type.
- */
+/* One socket of a capture, as its filter is linked. */
 struct captures_socket {
 	struct capture_socket socket;	/* descriptor and ring */
 	uint32_t	 handle;	/* capagent's */
+	uint32_t	 open_snaplen;	/* with which it was opened: no filter keeps more */
 	uint32_t	 own_generation; /* net's, when its filter was linked */
-	uint32_t	 request;	/* index in the Start's interfaces */
-	uint32_t	 netns;		/* capagent's handle; 0: own */
-	char		 network_namespace[PROTO_MAX_NAME + 1];	/* "netns:blue" */
-	struct msg_capture_interface info;	/* as told; owns its addresses */
+	uint32_t	 request;	/* of the Start: which wants it */
+	uint32_t	 netns;		/* capagent's handle of the namespace; 0: own */
+	char		 network_namespace[PROTO_MAX_NAME + 1];	/* "netns:blue"; "" own */
+	struct msg_capture_interface info;	/* its addresses are owned */
 	struct prologue_config prologue;	/* with what it is linked */
-	enum filter_place place;	/* where packets meet the client's filter */
+	enum filter_place place;
 };
 
 /* NULL when out of memory. */
@@ -53,10 +52,10 @@ unsigned captures_count(const struct captures *set);
 size_t captures_log_budget(const struct captures *set, uint64_t asked);
 
 /*
- * Start a capture.  Takes cfg's connection and reader, what start holds, and
- * sockets[0..n) with their handles, those of network namespaces included, on
- * failure too (the handles are then closed).  cfg's owner and sockets are
- * filled in here.
+ * Start a capture that serves start.  Takes cfg's connection and reader,
+ * start's contents, sockets[0..n) with their handles, and one reference to
+ * each network namespace in them, on failure too (the handles are then
+ * closed).  cfg's owner, sockets and n_filters are filled in here.
  */
 int captures_start(struct captures *set, struct capture_config *cfg,
     const struct msg_start *start, struct captures_socket *sockets, uint32_t n,
@@ -64,6 +63,9 @@ int captures_start(struct captures *set, struct capture_config *cfg,
 
 /* Link anew every filter that was linked for an older net->own. */
 void captures_relink(struct captures *set);
+
+/* An interface of the agent's own namespace changed: a link_watch_fn. */
+void captures_link_changed(const struct link_change *change, void *set);
 
 /* End all of them; done(arg) is called when none is left, perhaps at once. */
 void captures_end(struct captures *set, loop_fn done, void *arg);

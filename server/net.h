@@ -17,6 +17,7 @@
 
 struct session;
 struct captures;
+struct link_watch;
 struct listener;
 struct own_addresses;
 
@@ -28,6 +29,7 @@ struct net {
 	struct priv_setup setup;
 	struct own_traffic own;		/* what captures must leave out */
 	struct own_addresses *own_addresses;
+	struct link_watch *link_watch;
 	struct own_traffic learned;	/* part of it: from connections */
 	uint32_t	 own_generation;	/* goes up whenever own changes */
 

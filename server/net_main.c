@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "server/captures.h"
 #include "server/compile_role.h"
+#include "server/link_watch.h"
 #include "server/listener.h"
 #include "server/net.h"
 #include "server/own_addresses.h"
@@ -80,6 +81,10 @@ open_listeners(struct net *net, struct err *err)
 	}
 	if (own_addresses_open(net, err) != E_OK)
 		return err->code;
+	net->link_watch = link_watch_new(net->loop, captures_link_changed,
+	    net->captures, err);
+	if (net->link_watch == NULL)
+		return err->code;
 	(void)own_addresses_refresh(net);
 	return E_OK;
 }
@@ -122,6 +127,7 @@ release(struct net *net)
 		listener_free(net->listeners[i]);
 	session_close_all(net);
 	own_addresses_close(net);
+	link_watch_free(net->link_watch);
 	priv_call_free(net->call);
 	captures_free(net->captures);
 	loop_free(net->loop);

@@ -138,6 +138,7 @@ take_opened(struct open_one *o, const struct priv_opened *got)
 
 	s->handle = got->handle;
 	s->netns = o->cfg.netns;
+	s->open_snaplen = got->snaplen;
 	s->socket.fd = got->fd;
 	s->socket.block_size = got->block_size;
 	s->socket.block_nr = got->block_nr;

@@ -1,21 +1,14 @@
-#include <string.h>
-
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-
-#include "common/bytes.h"
-#include "proto/batch.h"
-#include "proto/limits.h"
 #include "server/ring.h"
 
+#include <string.h>
+
+#include <linux/if_packet.h>
+
+#include "proto/batch.h"
+#include "proto/limits.h"
+#include "server/ring_judge.h"
+
 enum {
-	LINKTYPE_ETHERNET = 1,
-
-	MAC_ADDRESSES_LEN = 12,		/* the tag's place is behind them */
-	VLAN_TAG_LEN = 4,
-	SLL2_LEN = 20,
-	CAN_ID_LEN = 4,
-
 	/* The kernel aligns headers to this (V3_ALIGNMENT). */
 	HEADER_ALIGNMENT = 8,
 
@@ -26,21 +19,11 @@ enum {
 
 _Static_assert(sizeof(struct tpacket3_hdr) % TPACKET_ALIGNMENT == 0,
     "TPACKET_ALIGN() changes nothing");
-_Static_assert((int)SLL2_LEN <= (int)PROTO_MAX_LINK_EXTRA, "a limit");
-_Static_assert((int)VLAN_TAG_LEN <= (int)PROTO_MAX_LINK_EXTRA, "a limit");
 
-/* How a packet's bytes become those of a file. */
-enum layout { LAYOUT_PLAIN, LAYOUT_ETHERNET, LAYOUT_COOKED };
-
-static enum layout
-layout_of(const struct ring_link *link)
-{
-	if (link->is_cooked)
-		return LAYOUT_COOKED;
-	if (link->link_type == LINKTYPE_ETHERNET)
-		return LAYOUT_ETHERNET;
-	return LAYOUT_PLAIN;
-}
+/* Newer than the headers of Debian 12. */
+#ifndef TP_STATUS_GSO_TCP
+#define TP_STATUS_GSO_TCP (1 << 8)
+#endif
 
 void
 ring_init(struct ring *r, void *mem, uint32_t block_size, uint32_t block_nr,
@@ -51,7 +34,7 @@ ring_init(struct ring *r, void *mem, uint32_t block_size, uint32_t block_nr,
 		.block_size = block_size,
 		.block_nr = block_nr,
 		.link = *link,
-		.layout = layout_of(link),
+		.layout = ring_layout_of(link->link_type, link->is_cooked),
 	};
 	if (r->link.snaplen > PROTO_MAX_SNAPLEN)
 		r->link.snaplen = PROTO_MAX_SNAPLEN;
@@ -102,12 +85,59 @@ is_packet_offset(const struct ring *r, uint64_t offset)
 	    offset + PACKET_MIN <= r->block_size;
 }
 
+/* Which filter the packets of the block that is walked must pass. */
+static void
+choose_filter(struct ring *r)
+{
+	if (r->recheck.check != NULL && r->sequence > r->recheck.until_block)
+		r->recheck.check = NULL;
+	r->filter = NULL;
+	if (r->recheck.check != NULL)
+		r->filter = &r->recheck;
+	else if (r->standing.check != NULL)
+		r->filter = &r->standing;
+}
+
+void
+ring_set_filters(struct ring *r, const struct ring_filter *recheck,
+    const struct ring_filter *standing)
+{
+	r->recheck = *recheck;
+	r->standing = *standing;
+	choose_filter(r);
+}
+
+uint64_t
+ring_open_block(const struct ring *r)
+{
+	uint64_t sequence = r->is_inside ? r->sequence : r->sequence + 1;
+	uint32_t number = r->block;
+
+	/*
+	 * Counted from the last one walked: the kernel may be about to write
+	 * the open block's own number.
+	 */
+	for (uint32_t i = 0; i < r->block_nr; i++) {
+		const struct tpacket_block_desc *desc = (const void *)
+		    (r->mem + (size_t)number * r->block_size);
+
+		if ((__atomic_load_n(&desc->hdr.bh1.block_status,
+		    __ATOMIC_ACQUIRE) & TP_STATUS_USER) == 0)
+			return sequence + i;
+		number = number + 1 == r->block_nr ? 0 : number + 1;
+	}
+	/* Full: the kernel will open one for what comes from now on. */
+	return sequence + r->block_nr - 1;
+}
+
 static int
 block_enter(struct ring *r, uint32_t status)
 {
 	const struct tpacket_hdr_v1 *h = block_header(r);
 
 	r->is_losing = (status & TP_STATUS_LOSING) != 0;
+	r->sequence = h->seq_num;
+	choose_filter(r);
 	r->left = h->num_pkts;
 	r->offset = h->offset_to_first_pkt;
 	r->is_inside = true;
@@ -141,123 +171,56 @@ block_abandon(struct ring *r)
 	block_give_back(r);
 }
 
-static void
-put_vlan_tag(uint8_t *dst, const struct tpacket3_hdr *h)
-{
-	uint16_t tpid = ETH_P_8021Q;
-
-	if (h->tp_status & TP_STATUS_VLAN_TPID_VALID)
-		tpid = h->hv1.tp_vlan_tpid;
-	put_be16(dst, tpid);
-	put_be16(dst + 2, (uint16_t)h->hv1.tp_vlan_tci);
-}
-
-static void
-put_sll2(uint8_t *dst, const struct sockaddr_ll *sll)
-{
-	memcpy(dst, &sll->sll_protocol, 2);	/* in network order already */
-	put_be16(dst + 2, 0);
-	put_be32(dst + 4, (uint32_t)sll->sll_ifindex);
-	put_be16(dst + 8, sll->sll_hatype);
-	dst[10] = sll->sll_pkttype;
-	dst[11] = sll->sll_halen;
-	memcpy(dst + 12, sll->sll_addr, 8);
-}
-
-/* The kernel has a CAN identifier in host order, a file in network order. */
-static void
-can_id_to_network_order(uint8_t *p)
-{
-	uint32_t id;
-
-	memcpy(&id, p, CAN_ID_LEN);
-	put_be32(p, id);
-}
-
-static bool
-is_can_protocol(const struct sockaddr_ll *sll)
-{
-	const uint8_t *p = (const uint8_t *)&sll->sll_protocol;
-
-	return get_be16(p) == ETH_P_CAN || get_be16(p) == ETH_P_CANFD;
-}
-
 /*
- * Write the first want bytes of front[0..front_len) followed by src: the
- * header may be longer than snaplen leaves of the packet.
+ * Write the first want bytes of the packet's form in a file: the front may be
+ * longer than snaplen leaves of it.
  */
 static void
-copy_behind(uint8_t *dst, uint32_t want, const uint8_t *front,
-    uint32_t front_len, const uint8_t *src)
+copy_formed(uint8_t *dst, uint32_t want, const struct ring_front *front,
+    const uint8_t *src)
 {
-	if (want <= front_len) {
-		memcpy(dst, front, want);
+	if (want <= front->len) {
+		memcpy(dst, front->bytes, want);
 		return;
 	}
-	memcpy(dst, front, front_len);
-	memcpy(dst + front_len, src, want - front_len);
+	memcpy(dst, front->bytes, front->len);
+	memcpy(dst + front->len, src + front->skip, want - front->len);
 }
 
-static void
-copy_tagged(uint8_t *dst, uint32_t want, const struct tpacket3_hdr *h,
-    const uint8_t *src)
+static uint8_t
+offload_of(const struct tpacket3_hdr *h)
 {
-	uint8_t front[MAC_ADDRESSES_LEN + VLAN_TAG_LEN];
+	uint8_t offload = 0;
 
-	memcpy(front, src, MAC_ADDRESSES_LEN);
-	put_vlan_tag(front + MAC_ADDRESSES_LEN, h);
-	copy_behind(dst, want, front, sizeof(front), src + MAC_ADDRESSES_LEN);
-}
-
-static void
-copy_cooked(uint8_t *dst, uint32_t want, const struct sockaddr_ll *sll,
-    const uint8_t *src)
-{
-	uint8_t front[SLL2_LEN];
-
-	put_sll2(front, sll);
-	copy_behind(dst, want, front, sizeof(front), src);
-	if (want >= SLL2_LEN + CAN_ID_LEN && is_can_protocol(sll))
-		can_id_to_network_order(dst + SLL2_LEN);
-}
-
-/* How many bytes the file's form of this packet has more than the ring's. */
-static uint32_t
-extra_len(const struct ring *r, const struct tpacket3_hdr *h)
-{
-	if (r->layout == LAYOUT_COOKED)
-		return SLL2_LEN;
-	if (r->layout == LAYOUT_ETHERNET &&
-	    (h->tp_status & TP_STATUS_VLAN_VALID) != 0)
-		return VLAN_TAG_LEN;
-	return 0;
-}
-
-/* Of the bytes in the ring: a tag has no place in half an address. */
-static uint64_t
-captured_len(const struct ring *r, const struct tpacket3_hdr *h, uint32_t extra)
-{
-	if (r->layout == LAYOUT_ETHERNET && h->tp_snaplen < MAC_ADDRESSES_LEN)
-		return h->tp_snaplen;
-	return (uint64_t)h->tp_snaplen + extra;
+	if (h->tp_status & TP_STATUS_CSUMNOTREADY)
+		offload |= PACKET_CSUM_NOT_READY;
+	if (h->tp_status & TP_STATUS_CSUM_VALID)
+		offload |= PACKET_CSUM_VALID;
+	if (h->tp_status & TP_STATUS_GSO_TCP)
+		offload |= PACKET_GSO;
+	return offload;
 }
 
 /* Append one packet, whose bounds are checked.  E_TOOBIG: builder is full. */
 static int
 deliver(struct ring *r, const struct tpacket3_hdr *h,
-    const struct sockaddr_ll *sll, struct batch_builder *builder)
+    const struct sockaddr_ll *sll, uint32_t keep, struct batch_builder *builder)
 {
 	const uint8_t *src = (const uint8_t *)h + h->tp_mac;
-	uint32_t extra = extra_len(r, h);
-	uint64_t captured = captured_len(r, h, extra);
-	uint64_t original = (uint64_t)h->tp_len + extra;
+	struct ring_front front;
 	struct packet_meta meta;
+	uint64_t captured, original;
 	uint8_t *dst;
 
+	ring_front_make(r->layout, h, sll, src, &front);
+	captured = (uint64_t)h->tp_snaplen + front.len - front.skip;
+	original = (uint64_t)h->tp_len + front.extra;
 	if (original > UINT32_MAX)
 		original = UINT32_MAX;
 	if (captured > r->link.snaplen)
 		captured = r->link.snaplen;
+	if (captured > keep)
+		captured = keep;
 	meta = (struct packet_meta){
 		.time.ns = (int64_t)h->tp_sec * NS_PER_S + h->tp_nsec,
 		.captured_len = (uint32_t)captured,
@@ -266,15 +229,14 @@ deliver(struct ring *r, const struct tpacket3_hdr *h,
 		.iface = r->link.iface,
 		.type = sll->sll_pkttype <= PACKET_OUTGOING ?
 		    sll->sll_pkttype : PACKET_HOST,
+		.offload = offload_of(h),
 	};
 	dst = batch_builder_add(builder, &meta);
 	if (dst == NULL)
 		return E_TOOBIG;
 
-	if (r->layout == LAYOUT_COOKED)
-		copy_cooked(dst, meta.captured_len, sll, src);
-	else if (extra != 0 && meta.captured_len > MAC_ADDRESSES_LEN)
-		copy_tagged(dst, meta.captured_len, h, src);
+	if (front.len > 0)
+		copy_formed(dst, meta.captured_len, &front, src);
 	else
 		memcpy(dst, src, meta.captured_len);
 	r->packets++;
@@ -282,25 +244,56 @@ deliver(struct ring *r, const struct tpacket3_hdr *h,
 	return E_OK;
 }
 
+/*
+ * How much of the packet the filter in force keeps; 0: nothing, and it is
+ * counted.
+ */
+static uint32_t
+judge(struct ring *r, const struct ring_packet *p)
+{
+	const struct ring_filter *filter = r->filter;
+	uint32_t keep = UINT32_MAX;
+
+	if (filter->only_tagged && (p->h->tp_status & TP_STATUS_VLAN_VALID) == 0)
+		return keep;
+	switch (ring_judge(filter->check, p, &keep)) {
+	case RING_PASSED:
+		return keep;
+	case RING_REJECTED:
+		r->rejected++;
+		return 0;
+	case RING_UNCERTAIN:
+		break;
+	}
+	if (!filter->drop_uncertain)
+		return keep;
+	r->uncertain++;
+	return 0;
+}
+
 static int
 walk_packet(struct ring *r, struct batch_builder *builder)
 {
-	const uint8_t *at = block_start(r) + r->offset;
+	uint8_t *at = block_start(r) + r->offset;
 	const struct tpacket3_hdr *h = (const void *)at;
 	const struct sockaddr_ll *sll = (const void *)(at + SLL_OFFSET);
-	int code;
+	uint32_t keep = UINT32_MAX;
+	int code = E_OK;
 
 	if (h->tp_mac < PACKET_MIN ||
 	    (uint64_t)h->tp_mac + h->tp_snaplen > r->block_size - r->offset)
 		return E_BADMSG;
 	if (r->link.is_loopback && sll->sll_pkttype == PACKET_OUTGOING) {
 		r->skipped++;
-	} else {
-		code = deliver(r, h, sll, builder);
-		if (code != E_OK)
-			return code;
+		return block_advance(r, h);
 	}
-	return block_advance(r, h);
+	if (r->filter != NULL)
+		keep = judge(r, &(struct ring_packet){ .h = h, .sll = sll,
+		    .data = at + h->tp_mac, .room = h->tp_mac - (uint32_t)PACKET_MIN,
+		    .layout = r->layout });
+	if (keep > 0)
+		code = deliver(r, h, sll, keep, builder);
+	return code == E_OK ? block_advance(r, h) : code;
 }
 
 int

@@ -4,8 +4,8 @@
  * Works on mapped memory and nothing else: no system call, so that a test
  * can hand it a buffer.  Turns every packet into what a file would hold (tag
  * back in its place, cooked header in front, cut at snaplen) and copies its
- * bytes once, into the open batch.  Knows nothing of sockets, threads or
- * time.  Runs in capagent-net.
+ * bytes once, into the open batch; where asked, judges it by a filter before.
+ * Knows nothing of sockets, threads or time.  Runs in capagent-net.
  */
 #ifndef SERVER_RING_H
 #define SERVER_RING_H
@@ -15,16 +15,29 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "server/ring_form.h"
 
 struct batch_builder;
+struct prologue_check;
 
 /* What the walk must know of the interface behind the ring. */
 struct ring_link {
 	uint32_t link_type;	/* LINKTYPE_ value of the packets made */
 	uint32_t iface;		/* index in Started's interface list */
 	uint32_t snaplen;	/* of the packet as delivered, 1.. */
-	bool	 is_cooked;	/* SOCK_DGRAM: a Linux SLL2 header is made */
+	bool	 is_cooked;	/* SOCK_DGRAM: an SLL or SLL2 header is made */
 	bool	 is_loopback;	/* outgoing copies are skipped */
+};
+
+/*
+ * A filter that packets of the ring must pass besides the kernel's.  None
+ * while check is NULL; it is borrowed.
+ */
+struct ring_filter {
+	const struct prologue_check *check;
+	bool	 only_tagged;	/* the kernel has judged the others */
+	bool	 drop_uncertain; /* else they are delivered */
+	uint64_t until_block;	/* the last block that is judged, by number */
 };
 
 /* Storage is the caller's, contents are ring's; counters may be read. */
@@ -32,6 +45,8 @@ struct ring {
 	uint64_t packets;	/* delivered */
 	uint64_t bytes;		/* their captured bytes */
 	uint64_t skipped;	/* outgoing copies on a loopback interface */
+	uint64_t rejected;	/* by a filter here */
+	uint64_t uncertain;	/* what a filter asks for was cut away: dropped */
 	uint64_t bad_blocks;	/* blocks that were not walked to their end */
 	uint64_t bad_packets;	/* lost in them, as far as they can be told */
 	bool	 is_losing;	/* kernel's flag in the newest block: it dropped */
@@ -39,7 +54,10 @@ struct ring {
 	uint8_t	*mem;
 	uint32_t block_size, block_nr;
 	struct ring_link link;
-	unsigned layout;
+	enum ring_layout layout;
+	struct ring_filter recheck, standing;
+	const struct ring_filter *filter;	/* of the block being walked */
+	uint64_t sequence;	/* of the block walked last; they begin at 1 */
 	uint32_t block;		/* the next to walk, or the one being walked */
 	uint32_t left;		/* packets of it still to walk */
 	uint32_t offset;	/* of the next one in it */
@@ -49,6 +67,16 @@ struct ring {
 /* mem (block_size * block_nr bytes, writable) is borrowed, link copied. */
 void ring_init(struct ring *r, void *mem, uint32_t block_size,
     uint32_t block_nr, const struct ring_link *link);
+
+/*
+ * Judge packets here from now on: up to and including block
+ * recheck->until_block by recheck, all others by standing.
+ */
+void ring_set_filters(struct ring *r, const struct ring_filter *recheck,
+    const struct ring_filter *standing);
+
+/* The number of the block that the kernel writes to (or wrote to last). */
+uint64_t ring_open_block(const struct ring *r);
 
 /* Is a block waiting, or half walked? */
 bool ring_is_ready(const struct ring *r);

@@ -164,6 +164,7 @@ hand_over(struct session *s)
 		.policy = s->start.start.drop_newest ? BATCH_LOG_DROP_NEWEST :
 		    BATCH_LOG_DROP_OLDEST,
 		.max_packets = max_packets(s),
+		.number = s->number,
 		.name = s->name,
 	};
 	struct captures_socket *sockets = s->sockets;

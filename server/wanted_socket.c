@@ -161,8 +161,13 @@ wanted_link(const struct net *net, const struct msg_start *start,
 	const struct msg_filter *filter = filter_of(start, s->request);
 	const struct msg_program *program = program_of(filter, s->prologue.link_type);
 	struct prologue_config cfg = s->prologue;
+	uint32_t missing;
 	int rc;
 
+	rc = check_filter(start, filter, s->prologue.link_type, s->info.name, &missing,
+	    err);
+	if (rc != E_OK)
+		return rc;
 	cfg.own = &net->own;
 	cfg.mark = net->setup.config.mark;
 	cfg.exact_vlan = filter->exact_vlan;

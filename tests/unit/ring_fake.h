@@ -42,6 +42,9 @@ struct ring_fake {
 	uint8_t		*mem;
 	uint32_t	 next;		/* block to fill */
 	uint32_t	 n_put;		/* packets so far: their first four bytes */
+	bool		 is_tagged;	/* packets from now on: VLAN 5 */
+	uint32_t	 cut;		/* bytes more that packets had than the ring has */
+	uint64_t	 n_blocks;	/* filled */
 	uint32_t	 n_ahead;	/* counted already, before their block */
 	_Atomic uint64_t received, dropped;	/* since they were read */
 };
@@ -154,6 +157,7 @@ ring_fake_put(struct ring_fake *fake, uint32_t n, uint32_t len)
 		return false;
 	assert_true(at + (size_t)n * step <= RING_FAKE_BLOCK && len >= 4);
 	head->num_pkts = n;
+	head->seq_num = ++fake->n_blocks;
 	head->offset_to_first_pkt = at;
 	for (uint32_t i = 0; i < n; i++, at += step) {
 		struct tpacket3_hdr *h = (void *)(block + at);
@@ -163,9 +167,13 @@ ring_fake_put(struct ring_fake *fake, uint32_t n, uint32_t len)
 		*h = (struct tpacket3_hdr){
 			.tp_next_offset = i + 1 < n ? step : 0,
 			.tp_sec = 1700000000, .tp_nsec = fake->n_put,
-			.tp_snaplen = len, .tp_len = len,
+			.tp_snaplen = len, .tp_len = len + fake->cut,
 			.tp_mac = RING_FAKE_MAC, .tp_net = RING_FAKE_MAC + 14,
 		};
+		if (fake->is_tagged) {
+			h->tp_status = TP_STATUS_VLAN_VALID;
+			h->hv1.tp_vlan_tci = 5;
+		}
 		memcpy((uint8_t *)h + sizeof(*h), &sll, sizeof(sll));
 		memset((uint8_t *)h + RING_FAKE_MAC, 0x55, len);
 		memcpy((uint8_t *)h + RING_FAKE_MAC, &fake->n_put, 4);

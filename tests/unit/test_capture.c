@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,8 +16,9 @@
 #include "pki_lab.h"
 #include "ring_fake.h"
 #include "server/capture.h"
+#include "server/prologue.h"
 
-enum { LOG_BYTES = 2 << 20, MAX_RINGS = 2 };
+enum { LOG_BYTES = 2 << 20, MAX_RINGS = 3 };
 
 static struct pki_lab *pki;
 static struct tls *agent_tls, *client_tls;
@@ -33,10 +35,12 @@ struct lab {
 	unsigned	 n_quiesce;
 	bool		 is_quiescing, is_done;
 	bool		 holds;		/* the answer to QUIESCE */
+	bool		 is_held;	/* the rings, after capture_hold() */
+	unsigned	 n_updates;	/* UpdateFilters that came */
+	unsigned	 closed;	/* interfaces whose descriptor is closed: bits */
 	/* What the client's packets must look like. */
 	uint32_t	 next[MAX_RINGS];	/* number of the next, by interface */
 	bool		 has_gaps;
-	bool		 no_interface;	/* the sockets' is not there */
 };
 
 static void
@@ -53,6 +57,17 @@ on_mail(struct mail *mail, void *arg)
 		lab->is_quiescing = true;
 		if (!lab->holds)
 			capture_quiesced(m->capture);
+		return;
+	case CAPTURE_MAIL_UPDATE:
+		assert_int_equal(m->msg.type, MSG_UPDATE_FILTER);
+		msg_free(&m->msg);
+		lab->n_updates++;
+		return;
+	case CAPTURE_MAIL_HELD:
+		lab->is_held = true;
+		return;
+	case CAPTURE_MAIL_CLOSED:
+		lab->closed |= 1u << m->iface;
 		return;
 	case CAPTURE_MAIL_DONE:
 		lab->is_done = true;
@@ -136,8 +151,7 @@ close_lab(void **state)
 	return 0;
 }
 
-/* The kernel's number of lo, in every network namespace. */
-enum { LO_INDEX = 1, NO_INDEX = INT32_MAX };
+enum { LO_INDEX = 1 };		/* in every network namespace */
 
 static struct capture *
 try_start(struct lab *lab, uint32_t n_rings, struct capture_config cfg,
@@ -152,7 +166,7 @@ try_start(struct lab *lab, uint32_t n_rings, struct capture_config cfg,
 			.fd = ring_fakes[i].fd, .retire_ms = 1, .name = "eth0",
 			.block_size = RING_FAKE_BLOCK,
 			.block_nr = RING_FAKE_BLOCKS,
-			.ifindex = lab->no_interface ? NO_INDEX : LO_INDEX,
+			.ifindex = LO_INDEX,
 			.link = { .link_type = 1, .iface = i, .snaplen = 262144 },
 		};
 	}
@@ -421,8 +435,8 @@ the_agents_end_is_said_with_its_reason(void **state)
 
 	start(lab, 1);
 	put(lab, 0, 10, 100);
-	capture_end(lab->capture, E_OK);
-	capture_end(lab->capture, E_LIMIT);	/* the first reason counts */
+	capture_end_agent(lab->capture);
+	capture_end(lab->capture, E_LIMIT, NULL);	/* the first reason counts */
 	assert_int_equal(take_ended(lab)->code, E_OK);
 	assert_non_null(strstr(take_ended(lab)->text, "ending"));
 	assert_counts(take_ended(lab), 0, 10, 10, 0);
@@ -434,7 +448,7 @@ an_end_with_a_code_carries_it(void **state)
 	struct lab *lab = *state;
 
 	start(lab, 1);
-	capture_end(lab->capture, E_LIMIT);
+	capture_end(lab->capture, E_LIMIT, NULL);
 	assert_int_equal(take_ended(lab)->code, E_LIMIT);
 	assert_string_equal(take_ended(lab)->text, err_text(E_LIMIT));
 }
@@ -686,7 +700,7 @@ the_tap_may_be_closed_after_the_client_went(void **state)
 	peer_lab_close(&lab->client);
 	loop_lab_until_set(lab->loop, &lab->is_done);
 	capture_quiesced(lab->capture);
-	capture_end(lab->capture, E_OK);
+	capture_end(lab->capture, E_OK, NULL);
 }
 
 static void
@@ -705,26 +719,301 @@ an_interface_that_goes_down_does_not_end_it(void **state)
 	until_packets(lab, 2);
 }
 
-static void
-an_interface_that_is_gone_ends_it_with_the_reason(void **state)
-{
-	const uint64_t one = 1;
-	struct lab *lab = *state;
-	const struct msg *msg;
+/* --- interfaces that come and go --- */
 
-	lab->no_interface = true;
+static void
+what_happens_to_an_interface_is_told_behind_its_packets(void **state)
+{
+	struct lab *lab = *state;
+	const struct msg_event *event;
+
 	start(lab, 1);
-	assert_int_equal(write(ring_fakes[0].wake_fd, &one, sizeof(one)),
-	    sizeof(one));
-	msg = &peer_lab_take_main(&lab->client, MSG_EVENT)->msg;
-	assert_string_equal(msg->event.text, "interface 'eth0' is gone");
-	assert_int_equal(msg->event.kind, CAPTURE_EVENT_GONE);
-	assert_int_equal(msg->event.iface, 0);
-	assert_int_equal(msg->event.sequence, 1);
-	msg = &peer_lab_take_main(&lab->client, MSG_ENDED)->msg;
-	assert_int_equal(msg->ended.code, E_NOIFACE);
+	put(lab, 0, 10, 100);
+	capture_tell(lab->capture, CAPTURE_EVENT_RENAMED, 0, "eth0 is lan0 now");
+	event = &peer_lab_take_main(&lab->client, MSG_PACKET_BATCH)->msg.event;
+	event = &peer_lab_take_main(&lab->client, MSG_EVENT)->msg.event;
+	assert_int_equal(event->sequence, 2);
+	assert_int_equal(event->kind, CAPTURE_EVENT_RENAMED);
+	assert_int_equal(event->iface, 0);
+	assert_string_equal(event->text, "eth0 is lan0 now");
+	assert_int_equal(lab->closed, 0);
+}
+
+static bool
+has_closed_one(void *arg)
+{
+	return (((struct lab *)arg)->closed & 1u) != 0;
+}
+
+static void
+an_interface_that_is_gone_is_emptied_and_closed(void **state)
+{
+	struct lab *lab = *state;
+	const struct msg_ended *ended;
+
+	start(lab, 2);
+	put(lab, 0, 10, 100);
+	until_packets(lab, 10);
+	ring_fake_count_ahead(&ring_fakes[0], 20);
+	capture_tell(lab->capture, CAPTURE_EVENT_GONE, 0, "eth0 is gone");
+	(void)peer_lab_take_main(&lab->client, MSG_PACKET_BATCH);
+	assert_int_equal(peer_lab_take_main(&lab->client, MSG_EVENT)->msg.event.kind,
+	    CAPTURE_EVENT_GONE);
+	put(lab, 0, 20, 100);
+	loop_lab_until(lab->loop, has_closed_one, lab);
+	assert_int_equal(close(ring_fakes[0].fd), -1);
+	put(lab, 1, 5, 100);
+	until_packets(lab, 35);
+	stop(lab);
+	ended = take_ended(lab);
+	assert_counts(ended, 0, 30, 30, 0);
+	assert_counts(ended, 1, 5, 5, 0);
+}
+
+static void
+add_ring(struct lab *lab, enum filter_place place)
+{
+	const uint32_t n = lab->n_rings;
+	const struct msg_capture_interface info = { .name = "eth1", .index = 7,
+	    .link_type = 1, .snaplen = 262144, .filter_place = place };
+
+	ring_fake_open(&ring_fakes[n]);
+	lab->n_rings++;
+	assert_int_equal(capture_add(lab->capture, &(struct capture_socket){
+		.fd = ring_fakes[n].fd, .retire_ms = 1, .name = "eth1",
+		.block_size = RING_FAKE_BLOCK, .block_nr = RING_FAKE_BLOCKS,
+		.ifindex = LO_INDEX, .place = place,
+		.link = { .link_type = 1, .snaplen = 262144 },
+	}, &info), E_OK);
+}
+
+static void
+an_interface_that_comes_is_told_before_its_packets(void **state)
+{
+	struct lab *lab = *state;
+	const struct msg_interface_added *added;
+	const struct msg_ended *ended;
+
+	start(lab, 1);
+	put(lab, 0, 10, 100);
+	until_packets(lab, 10);
+	add_ring(lab, FILTER_KERNEL);
+	put(lab, 1, 7, 100);
+	(void)peer_lab_take_main(&lab->client, MSG_PACKET_BATCH);
+	added = &peer_lab_take_main(&lab->client, MSG_INTERFACE_ADDED)->msg.interface_added;
+	assert_string_equal(added->interface.name, "eth1");
+	assert_int_equal(added->sequence, 2);
+	until_packets(lab, 17);
+	stop(lab);
+	ended = take_ended(lab);
+	assert_int_equal(ended->stats.n_interfaces, 2);
+	assert_counts(ended, 0, 10, 10, 0);
+	assert_counts(ended, 1, 7, 7, 0);
+}
+
+static void
+an_interface_that_comes_too_late_is_closed(void **state)
+{
+	struct lab *lab = *state;
+
+	start(lab, 1);
+	stop(lab);
+	assert_int_equal(take_ended(lab)->code, E_OK);
+	add_ring(lab, FILTER_KERNEL);
 	peer_lab_close(&lab->client);
 	loop_lab_until_set(lab->loop, &lab->is_done);
+	capture_join(lab->capture);
+	lab->capture = NULL;
+	lab->conn = NULL;
+	lab->reader = NULL;
+	assert_int_equal(close(ring_fakes[1].fd), -1);
+}
+
+/* --- filters that change --- */
+
+static void
+send_update(struct lab *lab, uint32_t number, uint32_t n_filters)
+{
+	static char empty[1];
+	struct msg_filter filters[2] = { { .text = empty }, { .text = empty } };
+	struct msg msg = { .type = MSG_UPDATE_FILTER };
+
+	msg.update_filter.number = number;
+	msg.update_filter.n_filters = n_filters;
+	msg.update_filter.filters = filters;
+	peer_lab_send(&lab->client, &msg);
+}
+
+static bool
+has_update(void *arg)
+{
+	return ((struct lab *)arg)->n_updates > 0;
+}
+
+static void
+until_update(struct lab *lab)
+{
+	loop_lab_until(lab->loop, has_update, lab);
+	lab->n_updates = 0;
+}
+
+/* Packets whose number (its lowest byte, first of the packet) is even. */
+static struct prologue_check *
+even_check(bool reads_beyond)
+{
+	struct prologue_check *check = calloc(1, sizeof(*check));
+	const struct bpf_insn_raw insns[] = {
+		{ .code = 0x30, .k = reads_beyond ? 4000 : 0 },	/* ldb [k] */
+		{ .code = 0x45, .jt = 0, .jf = 1, .k = 1 },	/* jset #1 */
+		{ .code = 0x06, .k = 0 },
+		{ .code = 0x06, .k = 262144 },
+	};
+
+	assert_non_null(check);
+	memcpy(check->prog.insns, insns, sizeof(insns));
+	check->prog.n = ARRAY_LEN(insns);
+	return check;
+}
+
+static void
+refilter(struct lab *lab, uint32_t number, int code, struct prologue_check *check,
+    enum filter_place place)
+{
+	struct capture_refilter *r = calloc(1, sizeof(*r) + sizeof(r->items[0]));
+
+	assert_non_null(r);
+	r->number = number;
+	r->code = code;
+	strcpy(r->text, code == E_OK ? "" : "too long");
+	r->n = 1;
+	r->items[0] = (struct capture_refilter_item){ .is_set = check != NULL,
+	    .place = place, .snaplen = 262144, .check = check };
+	capture_refilter(lab->capture, r);
+}
+
+static const struct msg_filter_changed *
+take_changed(struct lab *lab)
+{
+	return &peer_lab_take_main(&lab->client, MSG_FILTER_CHANGED)->msg.filter_changed;
+}
+
+static void
+packets_of_the_old_filter_end_with_the_answer(void **state)
+{
+	struct lab *lab = *state;
+	const struct msg_filter_changed *changed;
+	const struct msg_ended *ended;
+
+	lab->has_gaps = true;
+	start_with(lab, 1, (struct capture_config){ .n_filters = 1 });
+	put(lab, 0, 10, 100);
+	(void)peer_lab_take_main(&lab->client, MSG_PACKET_BATCH);
+	send_update(lab, 1, 1);
+	until_update(lab);
+	capture_hold(lab->capture);
+	loop_lab_until_set(lab->loop, &lab->is_held);
+	/* In closed blocks and in the one that is open now: numbers 10 to 29. */
+	put(lab, 0, 10, 100);
+	refilter(lab, 1, E_OK, even_check(false), FILTER_KERNEL);
+	changed = take_changed(lab);
+	assert_int_equal(changed->number, 1);
+	assert_int_equal(changed->code, E_OK);
+	assert_int_equal(changed->sequence, 2);
+	assert_int_equal(changed->n_places, 1);
+	assert_int_equal(changed->places[0], FILTER_KERNEL);
+	until_packets(lab, 15);
+	put(lab, 0, 10, 100);		/* the block that was open */
+	until_packets(lab, 20);
+	put(lab, 0, 10, 100);		/* the kernel's alone */
+	until_packets(lab, 30);
+	stop(lab);
+	ended = take_ended(lab);
+	assert_counts(ended, 0, 30, 30, 0);
+}
+
+static void
+what_cannot_be_judged_again_is_counted(void **state)
+{
+	struct lab *lab = *state;
+	const struct msg_ended *ended;
+
+	start_with(lab, 1, (struct capture_config){ .n_filters = 1 });
+	send_update(lab, 1, 1);
+	until_update(lab);
+	ring_fakes[0].cut = 3000;
+	refilter(lab, 1, E_OK, even_check(true), FILTER_KERNEL);
+	(void)take_changed(lab);
+	put(lab, 0, 10, 2000);
+	stop(lab);
+	ended = take_ended(lab);
+	assert_int_equal(ended->stats.interfaces[0].dropped_filter_change, 10);
+	assert_int_equal(ended->stats.interfaces[0].received, 10);
+	assert_int_equal(ended->stats.interfaces[0].batched, 0);
+	assert_int_equal(ended->stats.interfaces[0].dropped_agent, 0);
+}
+
+static void
+a_refused_filter_changes_nothing(void **state)
+{
+	struct lab *lab = *state;
+
+	start_with(lab, 1, (struct capture_config){ .n_filters = 1 });
+	send_update(lab, 1, 1);
+	until_update(lab);
+	refilter(lab, 1, E_FILTER, NULL, FILTER_KERNEL);
+	assert_int_equal(take_changed(lab)->code, E_FILTER);
+	put(lab, 0, 10, 100);
+	until_packets(lab, 10);
+	/* The next one has the next number. */
+	send_update(lab, 2, 1);
+	until_update(lab);
+}
+
+static void
+updates_out_of_order_are_refused(void **state)
+{
+	static const struct { uint32_t first, second, n_filters; } cases[] = {
+		{ 2, 0, 1 }, { 1, 2, 1 }, { 1, 1, 1 }, { 1, 0, 2 },
+	};
+
+	close_lab(state);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct lab *lab;
+
+		open_lab(state);
+		lab = *state;
+		start_with(lab, 1, (struct capture_config){ .n_filters = 1 });
+		send_update(lab, cases[i].first, cases[i].n_filters);
+		if (cases[i].second != 0)
+			send_update(lab, cases[i].second, 1);
+		assert_refused(lab, E_STATE);
+		close_lab(state);
+	}
+	open_lab(state);
+}
+
+static void
+tagged_packets_are_judged_here_where_the_kernel_cannot(void **state)
+{
+	struct lab *lab = *state;
+	const struct msg_ended *ended;
+
+	lab->has_gaps = true;
+	start_with(lab, 1, (struct capture_config){ .n_filters = 1 });
+	send_update(lab, 1, 1);
+	until_update(lab);
+	refilter(lab, 1, E_OK, even_check(false), FILTER_AGENT);
+	assert_int_equal(take_changed(lab)->places[0], FILTER_AGENT);
+	put(lab, 0, 10, 100);		/* all, of the old filter */
+	until_packets(lab, 5);
+	put(lab, 0, 10, 100);		/* untagged: the kernel has judged */
+	until_packets(lab, 15);
+	ring_fakes[0].is_tagged = true;
+	put(lab, 0, 10, 100);
+	until_packets(lab, 20);
+	stop(lab);
+	ended = take_ended(lab);
+	assert_counts(ended, 0, 20, 20, 0);
 }
 
 static void
@@ -793,7 +1082,15 @@ main(void)
 		IN_LAB(a_client_that_breaks_off_ends_it),
 		IN_LAB(the_tap_may_be_closed_after_the_client_went),
 		IN_LAB(an_interface_that_goes_down_does_not_end_it),
-		IN_LAB(an_interface_that_is_gone_ends_it_with_the_reason),
+		IN_LAB(what_happens_to_an_interface_is_told_behind_its_packets),
+		IN_LAB(an_interface_that_is_gone_is_emptied_and_closed),
+		IN_LAB(an_interface_that_comes_is_told_before_its_packets),
+		IN_LAB(an_interface_that_comes_too_late_is_closed),
+		IN_LAB(packets_of_the_old_filter_end_with_the_answer),
+		IN_LAB(what_cannot_be_judged_again_is_counted),
+		IN_LAB(a_refused_filter_changes_nothing),
+		IN_LAB(updates_out_of_order_are_refused),
+		IN_LAB(tagged_packets_are_judged_here_where_the_kernel_cannot),
 		IN_LAB(a_ring_that_cannot_be_mapped_releases_everything),
 	};
 

@@ -1,0 +1,132 @@
+/*
+ * captures_int - what the files of captures share.
+ *
+ * captures.c starts and ends captures, captures_filter.c changes their
+ * filters, captures_links.c follows what becomes of their interfaces,
+ * captures_look.c finds and opens those that come later.
+ *
+ * Of one capture these do one thing at a time (captures_go_on()): a socket is
+ * never opened with a filter that is being replaced.
+ */
+#ifndef SERVER_CAPTURES_INT_H
+#define SERVER_CAPTURES_INT_H
+
+#include <stdbool.h>
+
+#include "server/captures.h"
+#include "server/open_one.h"
+
+enum { CAPTURES_REFUSED_MAX = 64 };
+
+/* An interface of the stream, by its number. */
+struct captures_tap {
+	struct captures_entry *entry;
+	struct captures_socket s;
+	bool		 is_open;	/* in capagent, too */
+	bool		 is_gone;	/* nothing comes any more */
+	bool		 is_down;
+	bool		 is_down_new;	/* and not told yet */
+	uint32_t	 mtu;		/* 0: not known yet */
+	char		 name[16];	/* what it is called now */
+	struct priv_call_request *request;	/* reject-all under way, or NULL */
+};
+
+/* A network namespace other than the agent's own. */
+struct captures_place {
+	uint32_t	 handle;
+	bool		 is_gone;
+	char		 name[PROTO_MAX_NAME + 1];	/* "netns:blue" */
+};
+
+struct captures_entry {
+	struct captures_entry *next;
+	struct captures	*set;
+	struct capture	*capture;
+	uint32_t	 number;	/* capagent's for the capture */
+	size_t		 log_bytes;
+	uint64_t	 ring_bytes;	/* of an interface that comes later */
+	struct msg_start start;
+	struct captures_tap **taps;
+	uint32_t	 n_taps, taps_room;
+	uint32_t	 n_live;	/* not gone */
+	uint32_t	 n_filters;	/* reject-all requests under way */
+	bool		 is_quiescing;
+
+	/* What is to be done, and what is being done. */
+	bool		 wants_quiesce;
+	bool		 wants_look;	/* for interfaces that are wanted */
+	bool		 wants_compare;	/* look, and what became of the open ones? */
+	struct msg	*next_update;
+	struct captures_update *update;
+	struct captures_look *look;
+
+	/* Interfaces that cannot be captured: said once. */
+	struct { uint32_t netns, ifindex; } refused[CAPTURES_REFUSED_MAX];
+	uint32_t	 n_refused;
+	bool		 has_said_limit;
+
+	struct captures_place *places;
+	uint32_t	 n_places;
+	uint32_t	 place_at;	/* whose turn it is to be looked at */
+	struct loop_timer *place_timer;	/* while there are places */
+	struct loop_timer *alone_timer;	/* all interfaces are gone: for how long? */
+};
+
+struct captures {
+	struct net	*net;
+	struct mailbox	*mail;
+	struct loop_timer *look_timer;	/* interfaces come in swarms */
+	struct loop_timer *down_timer;	/* most that go down are being deleted */
+	struct captures_entry *first;
+	unsigned	 n;
+	uint64_t	 log_used;
+	loop_fn		 done;		/* captures_end() */
+	void		*done_arg;
+};
+
+/* --- captures.c --- */
+
+/* Do what is to be done next, unless something is being done. */
+void captures_go_on(struct captures_entry *e);
+
+/* Add a socket as the next interface of the stream; s is copied.  E_NOMEM. */
+int captures_add_tap(struct captures_entry *e, const struct captures_socket *s)
+    MUST_CHECK;
+
+/* --- captures_filter.c --- */
+
+/* What judges s's packets in the agent, for capture_socket.  E_NOMEM, E_FILTER. */
+int captures_make_check(const struct net *net, const struct msg_start *start,
+    struct captures_socket *s, struct err *err) MUST_CHECK;
+
+void captures_relink_entry(struct captures_entry *e);
+
+/* Takes e->next_update. */
+void captures_update_begin(struct captures_entry *e);
+void captures_update_held(struct captures_entry *e);
+void captures_update_abandon(struct captures_entry *e);
+
+/* --- captures_links.c --- */
+
+/* What is known of a tap's interface now; tells the client what is new. */
+void captures_link_apply(struct captures_tap *tap, const struct link_change *now);
+
+/* Compare with capagent's list of the namespace of this handle. */
+void captures_links_compare(struct captures_entry *e, uint32_t netns,
+    const struct priv_interface *list, size_t n);
+
+void captures_on_look_timer(void *set);
+void captures_on_down_timer(void *set);
+void captures_on_alone_timer(void *entry);
+
+/* --- captures_look.c --- */
+
+/* Look at e's interfaces: open those that are wanted and are not open. */
+void captures_look_begin(struct captures_entry *e);
+void captures_look_abandon(struct captures_entry *e);
+void captures_on_place_timer(void *entry);
+
+/* It may be captured after all: forget that it could not be. */
+void captures_look_forget(struct captures_entry *e, uint32_t netns, uint32_t ifindex);
+
+#endif /* SERVER_CAPTURES_INT_H */
