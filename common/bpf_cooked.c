@@ -30,8 +30,8 @@ static const struct bpf_source sll2_sources[SLL2_LEN] = {
 int
 bpf_link_cooked(struct bpf_prog *prog, uint32_t link_type)
 {
-	static const struct bpf_move sll = { 0, SLL_LEN, sll_sources };
-	static const struct bpf_move sll2 = { 0, SLL2_LEN, sll2_sources };
+	static const struct bpf_move sll = { .end = SLL_LEN, .sources = sll_sources };
+	static const struct bpf_move sll2 = { .end = SLL2_LEN, .sources = sll2_sources };
 	struct bpf_asm a;
 	bool is_changed;
 	int code;

@@ -340,14 +340,22 @@ bpf_move_append(struct bpf_asm *a, const struct bpf_insn_raw *insns, size_t n,
     const struct bpf_move *move, bool *ret_is_changed)
 {
 	struct bpf_rewrite w;
+	uint8_t reach[BPF_PROG_MAX];
 	uint16_t base = bpf_asm_labels(a, n);
 	bool is_changed = false;
 
 	bpf_rewrite_init(&w, a, insns, n, move);
+	bpf_reach(insns, n, &move->known, reach);
 	for (size_t pc = 0; pc < n; pc++) {
 		bpf_asm_bind(a, (uint16_t)(base + pc));
+		if ((reach[pc] & BPF_REACHED) == 0)
+			continue;
 		is_changed |= bpf_rewrite_changes(&w, pc);
-		if (bpf_rewrite_insn(&w, pc, base) != E_OK)
+		if ((reach[pc] & BPF_ALWAYS_TRUE) != 0)
+			bpf_asm_jump(a, (uint16_t)(base + pc + 1 + insns[pc].jt));
+		else if ((reach[pc] & BPF_ALWAYS_FALSE) != 0)
+			bpf_asm_jump(a, (uint16_t)(base + pc + 1 + insns[pc].jf));
+		else if (bpf_rewrite_insn(&w, pc, base) != E_OK)
 			return E_FILTER;
 	}
 	*ret_is_changed = is_changed;

@@ -16,6 +16,7 @@
 
 #include "common/bpf.h"
 #include "common/bpf_asm.h"
+#include "common/bpf_reach.h"
 #include "common/err.h"
 
 /* Where one byte of the header comes from. */
@@ -33,12 +34,15 @@ struct bpf_source {
 struct bpf_move {
 	uint32_t	 first, end;
 	const struct bpf_source *sources;
+	struct bpf_known known;		/* of the packet of the file */
 };
 
 /*
  * Append to a the rewritten copy of a checked program, entered at its first
  * instruction with A and X as the program expects them at its start.
- * *ret_is_changed says whether any instruction is not as before.
+ * *ret_is_changed says whether any instruction is not as before.  Those that
+ * cannot run, by move->known, are left out; bpf_prog_check() may refuse the
+ * result for that, since it takes what follows a return for its continuation.
  *
  * Loads at negative offsets (ancillary, network header) stay as they are.
  *

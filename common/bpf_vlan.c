@@ -14,7 +14,13 @@ static const struct bpf_source tag_sources[TAG_END - ETHER_TYPE_AT] = {
 	BYTE(SKF_AD_VLAN_TPID, 8), BYTE(SKF_AD_VLAN_TPID, 0),
 	BYTE(SKF_AD_VLAN_TAG, 8), BYTE(SKF_AD_VLAN_TAG, 0),
 };
-static const struct bpf_move tag_move = { ETHER_TYPE_AT, TAG_END, tag_sources };
+/* What the kernel strips, and what adapters might. */
+static const uint16_t tag_types[] = { 0x8100, 0x88a8, 0x9100, 0x9200, 0x9300 };
+static const struct bpf_move tag_move = { .first = ETHER_TYPE_AT, .end = TAG_END,
+	.sources = tag_sources,
+	.known = { ETHER_TYPE_AT, tag_types, ARRAY_LEN(tag_types) } };
+static const struct bpf_move tag_move_whole = { .first = ETHER_TYPE_AT, .end = TAG_END,
+	.sources = tag_sources };
 
 /* Append the program as it came. */
 static void
@@ -51,7 +57,7 @@ emit_empty_a(struct bpf_asm *a, const struct bpf_prog *prog)
 
 /* A copy for packets with a stripped tag, one for the others. */
 static int
-link_two(struct bpf_prog *prog, uint32_t *ret_tagged_at)
+link_two(struct bpf_prog *prog, const struct bpf_move *move, uint32_t *ret_tagged_at)
 {
 	struct bpf_asm a;
 	uint32_t tagged_at;
@@ -65,7 +71,7 @@ link_two(struct bpf_prog *prog, uint32_t *ret_tagged_at)
 	append_copy(&a, prog);
 	bpf_asm_bind(&a, tagged);
 	emit_empty_a(&a, prog);
-	code = bpf_move_append(&a, prog->insns, prog->n, &tag_move, &is_changed);
+	code = bpf_move_append(&a, prog->insns, prog->n, move, &is_changed);
 	if (code != E_OK)
 		return code;
 	*ret_tagged_at = 0;
@@ -96,15 +102,21 @@ bpf_link_vlan_short(struct bpf_prog *prog)
 int
 bpf_link_vlan(struct bpf_prog *prog, uint32_t *ret_tagged_at)
 {
-	struct bpf_prog exact = *prog;
+	struct bpf_prog exact = *prog, linked;
 	uint32_t tagged_at = 0;
 	int code = bpf_link_offline(&exact);
 
-	if (code == E_OK)
-		code = link_two(&exact, &tagged_at);
 	if (code != E_OK)
 		return code;
-	*prog = exact;
+	linked = exact;
+	code = link_two(&linked, &tag_move, &tagged_at);
+	if (code == E_OK && bpf_prog_check(linked.insns, linked.n, NULL) != E_OK) {
+		linked = exact;
+		code = link_two(&linked, &tag_move_whole, &tagged_at);
+	}
+	if (code != E_OK)
+		return code;
+	*prog = linked;
 	if (ret_tagged_at != NULL)
 		*ret_tagged_at = tagged_at;
 	return E_OK;

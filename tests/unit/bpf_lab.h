@@ -215,7 +215,7 @@ lab_random(uint64_t *state)
 
 /* --- programs --- */
 
-/* Loads of all kinds around the header's end, arithmetic, some jumps. */
+/* Loads of all kinds around the header's end, arithmetic, some jumps, some on the Ethernet type. */
 static inline void
 lab_random_program(uint64_t *seed, uint32_t around, struct bpf_prog *ret_prog)
 {
@@ -230,6 +230,7 @@ lab_random_program(uint64_t *seed, uint32_t around, struct bpf_prog *ret_prog)
 		BPF_MISC | BPF_TXA, BPF_LD | BPF_MEM, BPF_LDX | BPF_MEM,
 		BPF_JMP | BPF_JGT | BPF_K, BPF_JMP | BPF_JSET | BPF_X, BPF_JMP | BPF_JA,
 	};
+	static const uint32_t types[] = { 0x800, 0x8100, 0x86dd, 0x88a8, 0x9100, 1500 };
 	uint32_t n = 6 + lab_random(seed) % 20;
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -247,6 +248,13 @@ lab_random_program(uint64_t *seed, uint32_t around, struct bpf_prog *ret_prog)
 			insn->k %= insn->code == (BPF_JMP | BPF_JA) ? left : 64;
 		insn->jt = (uint8_t)(lab_random(seed) % left);
 		insn->jf = (uint8_t)(lab_random(seed) % left);
+		if (lab_random(seed) % 8 == 0)
+			*insn = (struct bpf_insn_raw){ .code = BPF_LD | BPF_H | BPF_ABS, .k = 12 };
+		else if (BPF_CLASS(insn->code) == BPF_JMP && insn->code != (BPF_JMP | BPF_JA) &&
+		    lab_random(seed) % 2 == 0)
+			*insn = (struct bpf_insn_raw){ .code = (uint16_t)(BPF_JMP | BPF_K |
+			    (lab_random(seed) % 2 == 0 ? BPF_JEQ : BPF_JGE)), .jt = insn->jt,
+			    .jf = insn->jf, .k = types[lab_random(seed) % ARRAY_LEN(types)] };
 		/* Offsets that wrap, or that are negative. */
 		if (BPF_MODE(insn->code) == BPF_IND && lab_random(seed) % 8 == 0)
 			insn->k = 0 - insn->k;

@@ -172,6 +172,69 @@ a_rewrite_without_a_free_scratch_word_is_refused(void **state)
 	assert_rewritten_answers_as_over_a_file("word at 10", &before, &prog);
 }
 
+/* --- what cannot happen to a packet with a tag --- */
+
+static void
+what_tagged_packets_never_run_is_left_out(void **state)
+{
+	struct bpf_prog prog, rewritten;
+
+	(void)state;
+	lab_compile(LAB_ETHERNET, "udp port 53 or tcp portrange 80-90 or src host 10.0.0.1", &prog);
+	rewrite(0, &prog, &rewritten);
+	assert_true(rewritten.n < prog.n + 8);
+	lab_compile(LAB_ETHERNET, "vlan and udp port 53", &prog);
+	rewrite(0, &prog, &rewritten);
+	assert_true(rewritten.n > 2 * prog.n - 8);
+}
+
+/* What is compared is the Ethernet type on one path only. */
+static void
+what_may_be_another_value_is_compared(void **state)
+{
+	const struct bpf_prog prog = { .n = 8, .insns = {
+		STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+		{ BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 2 },
+		STMT(BPF_LD | BPF_IMM, 0x800),
+		STMT(BPF_JMP | BPF_JA, 1),
+		STMT(BPF_LD | BPF_H | BPF_ABS, 12),
+		{ BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0x800 },
+		STMT(BPF_RET | BPF_K, 3),
+		STMT(BPF_RET | BPF_K, 4),
+	} };
+	struct bpf_prog rewritten;
+
+	(void)state;
+	rewrite(0, &prog, &rewritten);
+	assert_rewritten_answers_as_over_a_file("crafted", &prog, &rewritten);
+}
+
+/*
+ * Behind the return, the kernel takes the word as not written: only the jump
+ * that no tagged packet reaches tells it better.
+ */
+static void
+what_the_kernel_would_refuse_without_it_stays(void **state)
+{
+	const struct bpf_prog prog = { .n = 9, .insns = {
+		STMT(BPF_LD | BPF_H | BPF_ABS, 12),
+		{ BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 0x8100 },
+		STMT(BPF_ST, 0),
+		{ BPF_JMP | BPF_JEQ | BPF_K, 1, 2, 0x800 },
+		STMT(BPF_RET | BPF_K, 0),
+		STMT(BPF_JMP | BPF_JA, 2),
+		STMT(BPF_LD | BPF_MEM, 0),
+		STMT(BPF_RET | BPF_A, 0),
+		STMT(BPF_RET | BPF_K, 7),
+	} };
+	struct bpf_prog rewritten;
+
+	(void)state;
+	assert_int_equal(bpf_prog_check(prog.insns, prog.n, NULL), E_OK);
+	rewrite(0, &prog, &rewritten);
+	assert_rewritten_answers_as_over_a_file("crafted", &prog, &rewritten);
+}
+
 /* --- random programs --- */
 
 static void
@@ -246,6 +309,9 @@ main(void)
 		cmocka_unit_test(without_the_rewrite_tagged_frames_get_other_answers),
 		cmocka_unit_test(a_program_that_reads_addresses_only_stays_as_it_is),
 		cmocka_unit_test(a_rewrite_without_a_free_scratch_word_is_refused),
+		cmocka_unit_test(what_tagged_packets_never_run_is_left_out),
+		cmocka_unit_test(what_may_be_another_value_is_compared),
+		cmocka_unit_test(what_the_kernel_would_refuse_without_it_stays),
 		cmocka_unit_test(random_programs_are_rewritten_exactly),
 		cmocka_unit_test(the_kernel_takes_linked_programs_and_agrees),
 	};
