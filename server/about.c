@@ -91,6 +91,10 @@ about_print_policy(FILE *out, const struct policy *policy, const char *user)
 	fprintf(out, "user: %s\n", user);
 	fprintf(out, "interfaces: %s\n", policy->interfaces);
 	fprintf(out, "promiscuous: %s\n", policy->promiscuous ? "yes" : "no");
+	fprintf(out, "namespaces: %s%s\n", policy->namespaces == 0 ? "none" :
+	    policy->namespace_names,
+	    (policy->namespaces & PRIV_NAMESPACES_PID) != 0 ? " pid" : "");
+	fprintf(out, "hardware-timestamps: %s\n", policy->hardware_timestamps ? "yes" : "no");
 	fprintf(out, "max-snaplen: %u\n", policy->max_snaplen);
 	fprintf(out, "mandatory-filter: %s\n", has_mandatory ? policy->mandatory_filter : "none");
 	print_bytes(out, "ring-memory", policy->ring_memory);

@@ -24,6 +24,7 @@
 #include "server/mandatory.h"
 #include "server/net_spawn.h"
 #include "server/priv_list.h"
+#include "server/priv_netns.h"
 #include "server/priv_serve.h"
 #include "server/supervise.h"
 
@@ -45,6 +46,7 @@ struct agent {
 	unsigned	 n_listeners;
 	struct net_listener listeners[PRIV_MAX_LISTENERS];
 	int		 program_fd, signal_fd, list_fd;
+	struct priv_netns_set *netns;
 	struct net_child child;
 	struct priv_serve *serve;
 };
@@ -91,11 +93,13 @@ log_policy(const struct agent *a)
 	else
 		log_info(LOG_POLICY, "no configuration file: every client certificate of %s "
 		    "may capture everything", p->ca);
-	for (size_t i = 0; i < ARRAY_LEN(a->mandatory.parts); i++)
-		if (!a->mandatory.parts[i].is_usable)
-			log_warn(LOG_POLICY, "mandatory-filter: has no meaning on link type %u "
-			    "(%s): interfaces of that type cannot be captured",
-			    a->mandatory.parts[i].link_type, a->mandatory.parts[i].why_not);
+	mandatory_log(&a->mandatory);
+	if (p->namespaces != 0)
+		log_info(LOG_POLICY, "namespaces: other network namespaces can be captured: "
+		    "capagent keeps CAP_SYS_ADMIN%s",
+		    (p->namespaces & PRIV_NAMESPACES_PID) != 0 ? " and CAP_SYS_PTRACE" : "");
+	if (p->hardware_timestamps)
+		log_info(LOG_POLICY, "hardware-timestamps: capagent keeps CAP_NET_ADMIN");
 	if (a->user.keeps_uid)
 		log_warn(LOG_PRIV, "no CAP_SETUID: the network process keeps uid %u and loses "
 		    "only its capabilities", getuid());
@@ -108,6 +112,33 @@ log_policy(const struct agent *a)
 		    "that others can reach", sandbox_mode_name(a->options.sandbox));
 }
 
+/* What is kept beside CAP_NET_RAW, and why: as little as is configured. */
+static unsigned
+wanted_caps(const struct policy *p)
+{
+	unsigned keep = 0;
+
+	if (p->hardware_timestamps)
+		keep |= DROP_KEEP_NET_ADMIN;
+	if (p->namespaces != 0)
+		keep |= DROP_KEEP_SYS_ADMIN;
+	if ((p->namespaces & PRIV_NAMESPACES_PID) != 0)
+		keep |= DROP_KEEP_SYS_PTRACE;
+	return keep;
+}
+
+static int
+check_caps(const struct policy *p, struct err *err)
+{
+	const char *missing = drop_missing(wanted_caps(p));
+
+	if (missing == NULL)
+		return E_OK;
+	return err_set(err, E_DENIED, "%s is missing, which '%s' in %s needs: start capagent as "
+	    "root", missing, p->hardware_timestamps && strcmp(missing, "CAP_NET_ADMIN") == 0 ?
+	    "hardware-timestamps" : "namespaces", p->file);
+}
+
 /* Everything that a check without a start also does. */
 static int
 prepare(struct agent *a, struct err *err)
@@ -115,11 +146,13 @@ prepare(struct agent *a, struct err *err)
 	int ret = E_OK;
 
 	/* First, because without it the files cannot be read, either. */
-	if (!drop_has_net_raw())
+	if (drop_missing(0) != NULL)
 		ret = err_set(err, E_DENIED, "CAP_NET_RAW is missing: start capagent as root, "
 		    "or with this capability");
 	if (ret == E_OK)
 		ret = agent_options_policy(&a->options, &a->policy, err);
+	if (ret == E_OK)
+		ret = check_caps(&a->policy, err);
 	if (ret == E_OK)
 		ret = credentials_open(&a->policy, &a->credentials, err);
 	if (ret == E_OK)
@@ -224,9 +257,20 @@ close_given(struct agent *a)
 static int
 confine(struct agent *a, struct err *err)
 {
-	int ret = drop_to_net_raw(err);
+	const struct policy *p = &a->policy;
+	unsigned extra = 0;
+	int ret;
 
-	return ret == E_OK ? sandbox_priv_apply(a->options.sandbox, err) : ret;
+	if ((p->namespaces & PRIV_NAMESPACES_NAMED) != 0)
+		extra |= SANDBOX_NETNS_NAMED;
+	if ((p->namespaces & PRIV_NAMESPACES_PID) != 0)
+		extra |= SANDBOX_NETNS_PID;
+	if (p->hardware_timestamps)
+		extra |= SANDBOX_TIME_STAMPS;
+	ret = priv_netns_confine(a->netns, err);
+	if (ret == E_OK)
+		ret = drop_to_net_raw(wanted_caps(p), err);
+	return ret == E_OK ? sandbox_priv_apply(a->options.sandbox, extra, err) : ret;
 }
 
 static int
@@ -258,14 +302,19 @@ start(struct agent *a, struct err *err)
 
 	if (ret == E_OK)
 		ret = priv_list_open(&a->list_fd, err);
-	if (ret == E_OK)
-		ret = start_child(a, err);
+	if (ret != E_OK)
+		return ret;
+	priv_open_init();
+	a->netns = priv_netns_new(&a->policy, a->list_fd, err);
+	if (a->netns == NULL)
+		return err->code;
+	ret = start_child(a, err);
 	if (ret != E_OK)
 		return ret;
 	close_given(a);
 	config = (struct priv_serve_config){
-		.boundary_fd = a->child.fd, .list_fd = a->list_fd, .policy = &a->policy,
-		.mandatory = &a->mandatory, .ops = &priv_serve_kernel,
+		.boundary_fd = a->child.fd, .list_fd = a->list_fd, .netns = a->netns,
+		.policy = &a->policy, .mandatory = &a->mandatory, .ops = &priv_serve_kernel,
 	};
 	a->serve = priv_serve_new(&config);
 	if (a->serve == NULL)
@@ -338,5 +387,6 @@ main(int argc, char *argv[])
 	if (ret != E_OK)
 		log_err(LOG_MAIN, "%s", err.what);
 	priv_serve_free(a.serve);
+	priv_netns_free(a.netns);
 	return exit_status(ret);
 }

@@ -10,6 +10,7 @@
 #include <pcap/pcap.h>
 
 #include "common/err.h"
+#include "common/link_type.h"
 #include "server/sandbox.h"
 
 enum {
@@ -23,7 +24,6 @@ struct pcap_library {
 	__typeof__(&pcap_open_dead)	 open_dead;
 	__typeof__(&pcap_compile)	 compile;
 	__typeof__(&pcap_geterr)	 geterr;
-	__typeof__(&pcap_datalink_name_to_val) name_to_val;
 	__typeof__(&pcap_freecode)	 freecode;
 	__typeof__(&pcap_close)		 close;
 };
@@ -50,7 +50,6 @@ load_library(struct pcap_library *lib)
 	    load_function(library, "pcap_open_dead", &lib->open_dead) &&
 	    load_function(library, "pcap_compile", &lib->compile) &&
 	    load_function(library, "pcap_geterr", &lib->geterr) &&
-	    load_function(library, "pcap_datalink_name_to_val", &lib->name_to_val) &&
 	    load_function(library, "pcap_freecode", &lib->freecode) &&
 	    load_function(library, "pcap_close", &lib->close);
 }
@@ -64,16 +63,23 @@ read_text(char *dst, size_t size)
 	return !ferror(stdin) && len > 0 && strlen(dst) == len && getchar() == EOF;
 }
 
-/* libpcap's own number (DLT_) for a LINKTYPE_ of ours; -1 for another. */
+/*
+ * libpcap's own number (DLT_) for a LINKTYPE_ of ours; -1 for another.  They
+ * differ where BSDs disagreed: raw IP among those that a device can have.
+ */
 static int
-dlt_of(const struct pcap_library *lib, const char *link_type)
+dlt_of(const char *text)
 {
-	if (strcmp(link_type, "1") == 0)
-		return DLT_EN10MB;
-	if (strcmp(link_type, "101") == 0)
-		return DLT_RAW;
-	if (strcmp(link_type, "276") == 0)
-		return lib->name_to_val("LINUX_SLL2");
+	const uint32_t *all;
+	char number[16];
+	size_t n;
+
+	all = link_type_all(&n);
+	for (size_t i = 0; i < n; i++) {
+		snprintf(number, sizeof(number), "%u", all[i]);
+		if (strcmp(number, text) == 0)
+			return all[i] == LINK_RAW_IP ? DLT_RAW : (int)all[i];
+	}
 	return -1;
 }
 
@@ -108,7 +114,7 @@ print(const struct bpf_program *program)
 static int
 compile(const struct pcap_library *lib, const char *link_type, const char *text)
 {
-	pcap_t *pcap = lib->open_dead(dlt_of(lib, link_type), SNAPLEN);
+	pcap_t *pcap = lib->open_dead(dlt_of(link_type), SNAPLEN);
 	struct bpf_program program;
 	int ret;
 

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -46,11 +47,34 @@ drop_find_user(const char *name, struct drop_user *ret_user, struct err *err)
 	return E_OK;
 }
 
-bool
-drop_has_net_raw(void)
+static const struct { unsigned keep; unsigned capability; const char *name; } kept[] = {
+	{ 0, CAP_NET_RAW, "CAP_NET_RAW" },
+	{ DROP_KEEP_NET_ADMIN, CAP_NET_ADMIN, "CAP_NET_ADMIN" },
+	{ DROP_KEEP_SYS_ADMIN, CAP_SYS_ADMIN, "CAP_SYS_ADMIN" },
+	{ DROP_KEEP_SYS_PTRACE, CAP_SYS_PTRACE, "CAP_SYS_PTRACE" },
+};
+
+/* The set of capabilities that keep stands for, as a mask. */
+static uint64_t
+mask_of(unsigned keep)
+{
+	uint64_t mask = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+		if ((kept[i].keep & ~keep) == 0)
+			mask |= UINT64_C(1) << kept[i].capability;
+	return mask;
+}
+
+const char *
+drop_missing(unsigned keep)
 {
 	capng_get_caps_process();
-	return capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_RAW) != 0;
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+		if ((kept[i].keep & ~keep) == 0 &&
+		    capng_have_capability(CAPNG_EFFECTIVE, kept[i].capability) == 0)
+			return kept[i].name;
+	return NULL;
 }
 
 /* All three ids of both kinds, and no way back. */
@@ -92,12 +116,13 @@ clear_outer_sets(struct err *err)
 
 /* Exactly the wanted capabilities, checked by reading back. */
 static int
-set_caps(bool keep_net_raw, struct err *err)
+set_caps(uint64_t wanted, struct err *err)
 {
 	capng_clear(CAPNG_SELECT_CAPS);
-	if (keep_net_raw && capng_update(CAPNG_ADD,
-	    (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_NET_RAW) != 0)
-		return err_set(err, E_BUG, "capabilities: no CAP_NET_RAW in libcap-ng");
+	for (unsigned c = 0; c <= CAP_LAST_CAP; c++)
+		if ((wanted >> c & 1) != 0 && capng_update(CAPNG_ADD,
+		    (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED), c) != 0)
+			return err_set(err, E_BUG, "capabilities: libcap-ng does not know %u", c);
 	if (capng_apply(CAPNG_SELECT_CAPS) != 0)
 		return err_sys(err, "capabilities: drop");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
@@ -105,7 +130,7 @@ set_caps(bool keep_net_raw, struct err *err)
 
 	capng_get_caps_process();
 	for (unsigned c = 0; c <= CAP_LAST_CAP; c++) {
-		bool want = keep_net_raw && c == CAP_NET_RAW;
+		bool want = (wanted >> c & 1) != 0;
 
 		if ((capng_have_capability(CAPNG_PERMITTED, c) != 0) != want ||
 		    (capng_have_capability(CAPNG_EFFECTIVE, c) != 0) != want)
@@ -125,7 +150,7 @@ drop_to_user(const struct drop_user *user, pid_t parent, struct err *err)
 	if (ret == E_OK && !user->keeps_uid)
 		ret = change_ids(user, err);
 	if (ret == E_OK)
-		ret = set_caps(false, err);
+		ret = set_caps(0, err);
 	if (ret != E_OK)
 		return ret;
 
@@ -140,12 +165,12 @@ drop_to_user(const struct drop_user *user, pid_t parent, struct err *err)
 }
 
 int
-drop_to_net_raw(struct err *err)
+drop_to_net_raw(unsigned keep, struct err *err)
 {
 	int ret;
 
 	ret = clear_outer_sets(err);
 	if (ret == E_OK)
-		ret = set_caps(true, err);
+		ret = set_caps(mask_of(keep), err);
 	return ret;
 }

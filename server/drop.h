@@ -29,8 +29,18 @@ struct drop_user {
 int drop_find_user(const char *name, struct drop_user *ret_user, struct err *err)
     MUST_CHECK;
 
-/* Is CAP_NET_RAW in the effective set? */
-bool drop_has_net_raw(void);
+/* Capabilities that capagent keeps beside CAP_NET_RAW where it is configured. */
+enum drop_keep {
+	DROP_KEEP_NET_ADMIN = 1,	/* adapters' time stamps */
+	DROP_KEEP_SYS_ADMIN = 2,	/* entering network namespaces */
+	DROP_KEEP_SYS_PTRACE = 4,	/* those of any process */
+};
+
+/*
+ * The name of a capability among CAP_NET_RAW and those of keep (enum
+ * drop_keep) that is not in the effective set; NULL when all are.
+ */
+const char *drop_missing(unsigned keep);
 
 /*
  * In a fork that is about to exec: groups, gid and uid of user, no capability
@@ -40,7 +50,7 @@ bool drop_has_net_raw(void);
 int drop_to_user(const struct drop_user *user, pid_t parent, struct err *err)
     MUST_CHECK;
 
-/* In capagent: keep CAP_NET_RAW alone, no_new_privs. */
-int drop_to_net_raw(struct err *err) MUST_CHECK;
+/* In capagent: keep CAP_NET_RAW and those of keep alone, no_new_privs. */
+int drop_to_net_raw(unsigned keep, struct err *err) MUST_CHECK;
 
 #endif /* SERVER_DROP_H */

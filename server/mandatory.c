@@ -13,6 +13,7 @@
 
 #include "common/bpf_link.h"
 #include "common/link_type.h"
+#include "common/log.h"
 #include "server/net_spawn.h"
 
 enum {
@@ -20,6 +21,7 @@ enum {
 	OUTPUT_LEN = BPF_PROG_MAX * 32,
 	/* The compiler has a limit of 10 s of CPU; this is a machine in trouble. */
 	SILENCE_MS = 60000,
+	USUAL = 4,		/* link_type_all() begins with them */
 };
 
 /* The next number in *at, up to max, followed by end. */
@@ -186,7 +188,8 @@ mandatory_fit(struct priv_mandatory_part *part, const char *text, struct err *er
 	if (part->link_type == LINK_ETHERNET)
 		ret = fit_to_ethernet(&part->prog, text);
 	else if (link_type_made_header(part->link_type) > 0)
-		ret = bpf_link_cooked(&part->prog, part->link_type);
+		ret = bpf_link_cooked(&part->prog,
+		    part->link_type == LINK_SLL2 ? LINK_SLL2 : LINK_SLL);
 	if (ret == E_TOOBIG)
 		return err_set(err, ret, "longer than %d instructions", BPF_PROG_MAX);
 	if (ret != E_OK)
@@ -227,4 +230,29 @@ mandatory_compile(const char *text, int program_fd, const struct drop_user *user
 		return err_set(err, E_CONFIG, "mandatory-filter: compile: %.200s",
 		    ret_mandatory->parts[0].why_not);
 	return E_OK;
+}
+
+/* The usual link types one by one, the rare ones in one line. */
+void
+mandatory_log(const struct priv_mandatory *mandatory)
+{
+	char rare[512] = "", name[LINK_TYPE_TEXT_LEN];
+	size_t len = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(mandatory->parts); i++) {
+		const struct priv_mandatory_part *part = &mandatory->parts[i];
+
+		if (part->is_usable)
+			continue;
+		link_type_name(part->link_type, name, sizeof(name));
+		if (i < USUAL)
+			log_warn(LOG_POLICY, "mandatory-filter: has no meaning on link type %s "
+			    "(%s): interfaces of that type cannot be captured", name,
+			    part->why_not);
+		else if (len < sizeof(rare))
+			len += (size_t)snprintf(rare + len, sizeof(rare) - len, " %s", name);
+	}
+	if (rare[0] != '\0')
+		log_info(LOG_POLICY, "mandatory-filter: has no meaning on the rare link types%s: "
+		    "interfaces of those types cannot be captured", rare);
 }

@@ -23,6 +23,9 @@
 int mandatory_compile(const char *text, int program_fd, const struct drop_user *user,
     struct priv_mandatory *ret_mandatory, struct err *err) MUST_CHECK;
 
+/* Say on which link types it has no meaning. */
+void mandatory_log(const struct priv_mandatory *mandatory);
+
 /*
  * Read what "tcpdump -ddd" prints: a count, then code, jt, jf and k of each
  * instruction, one a line.  The program is checked.  E_FILTER.

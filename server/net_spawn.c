@@ -272,6 +272,8 @@ send_config(const struct net_child *child, const struct net_setup *setup,
 		.promiscuous = policy->promiscuous,
 		.has_config = policy->has_file,
 		.has_mandatory = policy->mandatory_filter[0] != '\0',
+		.namespaces = policy->namespaces,
+		.hardware_timestamps = policy->hardware_timestamps,
 	};
 	snprintf(m->log_spec, sizeof(m->log_spec), "%s", setup->log_spec);
 	return send_msg(child, msg, PRIV_SETUP_CONFIG, -1, err);

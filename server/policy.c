@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +11,6 @@
 
 #include "server/policy_parse.h"
 
-static const char separators[] = ", \t";
 /* What inih skips at both ends of a line. */
 static const char blanks[] = " \t\n\v\f\r";
 
@@ -96,25 +94,11 @@ set_user(struct policy *p, const char *value, struct err *err)
 	return set_text(p->user, sizeof(p->user), value, err);
 }
 
-/*
- * Names may hold more than this, which '?' stands for: what a slip of the pen
- * leaves in a value ('=', quotes, a backslash) must not become a pattern that
- * matches nothing or too much.
- */
-static const char pattern_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    "0123456789._-+@*?[]!^" ", \t";
-
 static int
 set_interfaces(struct policy *p, const char *value, struct err *err)
 {
-	size_t good = strspn(value, pattern_chars);
-
-	if (value[good] != '\0')
-		return err_set(err, E_CONFIG, "'%.40s': begins with a character that no pattern "
-		    "has: letters, digits and ._-+@ with *?[]!^, separated by commas or blanks",
-		    value + good);
-	if (value[strspn(value, separators)] == '\0')
-		return err_set(err, E_CONFIG, "no pattern: '*' permits all");
+	if (policy_parse_patterns(value, err) != E_OK)
+		return E_CONFIG;
 	if (p->has_interfaces)
 		return append_text(p->interfaces, sizeof(p->interfaces), value, err);
 	p->has_interfaces = true;
@@ -174,12 +158,14 @@ set_max_linger(struct policy *p, const char *value, struct err *err)
 static int
 set_namespaces(struct policy *p, const char *value, struct err *err)
 {
-	(void)p;
-	if (strcmp(value, "none") != 0)
-		return err_set(err, E_CONFIG,
-		    "'%s': this version captures in its own network namespace only: "
-		    "write none", value);
-	return E_OK;
+	return policy_parse_namespaces(value, &p->namespaces, p->namespace_names,
+	    sizeof(p->namespace_names), err);
+}
+
+static int
+set_hardware_timestamps(struct policy *p, const char *value, struct err *err)
+{
+	return policy_parse_bool(value, &p->hardware_timestamps, err);
 }
 
 /* Every ordinary packet has mark 0 and would count as the agent's own. */
@@ -209,6 +195,7 @@ static const struct policy_key {
 	{ "max-interfaces", KEY_ONCE, set_max_interfaces },
 	{ "max-linger", KEY_ONCE, set_max_linger },
 	{ "namespaces", KEY_ONCE, set_namespaces },
+	{ "hardware-timestamps", KEY_ONCE, set_hardware_timestamps },
 	{ "mark", KEY_ONCE, set_mark },
 };
 
@@ -409,13 +396,19 @@ policy_load(struct policy *policy, const char *path, struct err *err)
 bool
 policy_permits(const struct policy *policy, const char *interface)
 {
-	char patterns[POLICY_PATTERNS_LEN];
-	char *save = NULL;
+	return policy_fits(policy->interfaces, interface);
+}
 
-	memcpy(patterns, policy->interfaces, sizeof(patterns));
-	for (char *pattern = strtok_r(patterns, separators, &save); pattern != NULL;
-	     pattern = strtok_r(NULL, separators, &save))
-		if (fnmatch(pattern, interface, 0) == 0)
-			return true;
-	return false;
+bool
+policy_permits_all(const struct policy *policy)
+{
+	/* Nothing but stars fits no character at all. */
+	return policy_fits(policy->interfaces, "");
+}
+
+bool
+policy_permits_netns(const struct policy *policy, const char *name)
+{
+	return (policy->namespaces & PRIV_NAMESPACES_NAMED) != 0 &&
+	    policy_fits(policy->namespace_names, name);
 }

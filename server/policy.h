@@ -37,6 +37,9 @@ struct policy {
 	char		 interfaces[POLICY_PATTERNS_LEN];	/* separated by commas, blanks */
 	char		 mandatory_filter[POLICY_FILTER_LEN];	/* "": none */
 	unsigned	 mandatory_line;	/* of file; for messages */
+	uint32_t	 namespaces;	/* enum priv_namespaces; 0: none */
+	char		 namespace_names[POLICY_PATTERNS_LEN];	/* as interfaces */
+	bool		 hardware_timestamps;
 	bool		 promiscuous;
 	uint32_t	 max_snaplen;
 	uint32_t	 max_captures;
@@ -69,7 +72,13 @@ bool policy_file_exists(const char *path);
 int policy_set(struct policy *policy, const char *key, const char *value,
     struct err *err) MUST_CHECK;
 
-/* May this interface be captured? */
+/* May this interface be captured?  The same holds in every namespace. */
 bool policy_permits(const struct policy *policy, const char *interface);
+
+/* May every interface be captured, whatever it is called? */
+bool policy_permits_all(const struct policy *policy);
+
+/* May interfaces in the network namespace of this name be captured? */
+bool policy_permits_netns(const struct policy *policy, const char *name);
 
 #endif /* SERVER_POLICY_H */

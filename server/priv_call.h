@@ -135,6 +135,7 @@ struct priv_opened {
 	uint32_t	 block_size, block_nr, retire_ms;
 	bool		 is_promiscuous;
 	uint32_t	 time_stamp_type;	/* enum priv_time_stamps: what is in force */
+	const char	*note;		/* for the user, or ""; valid during the call */
 	char		 name[PRIV_NAME_LEN];	/* "any" for all */
 };
 

@@ -129,6 +129,7 @@ finish_open(struct priv_call *call, struct priv_call_request *r, int fd)
 		.retire_ms = reply->retire_ms,
 		.is_promiscuous = reply->is_promiscuous != 0,
 		.time_stamp_type = reply->time_stamp_type,
+		.note = reply->text,
 	};
 
 	if (reply->code != E_OK) {

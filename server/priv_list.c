@@ -10,6 +10,8 @@
 #include <net/if.h>
 #include <linux/rtnetlink.h>
 
+#include "server/priv_device.h"
+
 enum {
 	/* A dump's part has at most 32 KiB; one link's answer stays below too. */
 	ANSWER_LEN = 64 << 10,
@@ -17,19 +19,28 @@ enum {
 };
 
 int
-priv_list_open(int *ret_fd, struct err *err)
+priv_list_prepare(int fd, struct err *err)
 {
 	const struct timeval timeout = { .tv_sec = ANSWER_TIMEOUT_S };
 	struct sockaddr_nl addr = { .nl_family = AF_NETLINK };
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == -1)
+		return err_sys(err, "rtnetlink: prepare socket");
+	return E_OK;
+}
+
+int
+priv_list_open(int *ret_fd, struct err *err)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), ret;
 
 	if (fd == -1)
 		return err_sys(err, "rtnetlink: socket");
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == -1 ||
-	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == -1) {
-		err_sys(err, "rtnetlink: prepare socket");
+	ret = priv_list_prepare(fd, err);
+	if (ret != E_OK) {
 		close(fd);
-		return err != NULL ? err->code : E_SYS;
+		return ret;
 	}
 	*ret_fd = fd;
 	return E_OK;
@@ -195,6 +206,8 @@ priv_list_page(int fd, uint32_t start_index,
 		ret = read_answer(fd, true, seq, page_add, &page, err);
 	if (ret != E_OK)
 		return ret;
+	for (uint32_t i = 0; i < page.n; i++)
+		priv_device_ask(fd, &interfaces[i]);
 	memcpy(ret_interfaces, interfaces, sizeof(interfaces));
 	*ret_n = page.n;
 	*ret_next = page.left_out;

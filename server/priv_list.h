@@ -16,17 +16,20 @@
 
 int priv_list_open(int *ret_fd, struct err *err) MUST_CHECK;
 
+/* The same for a NETLINK_ROUTE socket of another namespace. */
+int priv_list_prepare(int fd, struct err *err) MUST_CHECK;
+
 /*
  * The interfaces with the smallest indexes from start_index on that permits
- * says yes to, in order, at most PRIV_LIST_COUNT.  *ret_next is where to go
- * on, 0 at the end.
+ * says yes to, in order, at most PRIV_LIST_COUNT, with what their drivers
+ * say.  *ret_next is where to go on, 0 at the end.
  */
 int priv_list_page(int fd, uint32_t start_index,
     bool (*permits)(const char *name, void *arg), void *arg,
     struct priv_interface ret_interfaces[static PRIV_LIST_COUNT], uint32_t *ret_n,
     uint32_t *ret_next, struct err *err) MUST_CHECK;
 
-/* One interface.  E_NOIFACE. */
+/* One interface, its driver not asked.  E_NOIFACE. */
 int priv_list_get(int fd, uint32_t ifindex, struct priv_interface *ret_interface,
     struct err *err) MUST_CHECK;
 

@@ -213,8 +213,8 @@ struct priv_open_reply {
 	uint32_t	 retire_ms;
 	uint32_t	 is_promiscuous;
 	uint32_t	 time_stamp_type;	/* enum priv_time_stamps, one bit */
-	char		 name[PRIV_NAME_LEN];
-	char		 text[PRIV_TEXT_LEN];
+	char		 name[PRIV_NAME_LEN];	/* "any" for all */
+	char		 text[PRIV_TEXT_LEN];	/* with E_OK: a note for the user, or "" */
 };
 
 struct priv_filter {

@@ -2,7 +2,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,8 +13,10 @@
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/net_tstamp.h>
 
 #include "common/bpf_link.h"
+#include "server/priv_netns.h"
 
 #ifndef PACKET_FANOUT_FLAG_IGNORE_OUTGOING
 #define PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
@@ -43,6 +47,31 @@ priv_open_link(const struct bpf_prog *mandatory, const struct priv_program *chil
 	return bpf_prog_check(ret_prog->insns, ret_prog->n, err);
 }
 
+/* The kernel's limit for a socket's filter; its file stays open for errors. */
+static int optmem_fd = -1;
+
+void
+priv_open_init(void)
+{
+	if (optmem_fd == -1)
+		optmem_fd = open("/proc/sys/net/core/optmem_max", O_RDONLY | O_CLOEXEC);
+}
+
+static int
+too_large(const struct bpf_prog *filter, struct err *err)
+{
+	char limit[32] = "";
+	ssize_t n = optmem_fd == -1 ? 0 : pread(optmem_fd, limit, sizeof(limit) - 1, 0);
+
+	limit[n > 0 ? strcspn(limit, "\n") : 0] = '\0';
+	err_set(err, E_FILTER, "filter: attach: %u instructions are more than "
+	    "net.core.optmem_max allows%s%s: raise it (131072 is enough for any filter), or "
+	    "shorten the filter", filter->n, limit[0] != '\0' ? ", now " : "", limit);
+	if (err != NULL)
+		err->sys = ENOMEM;
+	return E_FILTER;
+}
+
 int
 priv_open_filter(int fd, const struct bpf_prog *filter, struct err *err)
 {
@@ -53,8 +82,7 @@ priv_open_filter(int fd, const struct bpf_prog *filter, struct err *err)
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) == 0)
 		return E_OK;
 	if (errno == ENOMEM)
-		return err_set(err, E_FILTER, "filter: attach: %u instructions are more than "
-		    "net.core.optmem_max allows: raise it, or shorten the filter", filter->n);
+		return too_large(filter, err);
 	if (errno == EINVAL)
 		return err_set(err, E_FILTER, "filter: attach: the kernel does not accept it");
 	return err_sys(err, "filter: attach");
@@ -91,6 +119,38 @@ set_options(int fd, const struct priv_open_wish *wish, struct err *err)
 		ret = set_option(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1,
 		    "ignore outgoing packets", err);
 	return ret;
+}
+
+/*
+ * Packets without a stamp of the adapter (those this host sends) keep the
+ * host's.  What cannot be had is noted, and the capture goes on with the
+ * host's time.
+ */
+static void
+set_adapter_time(int fd, const struct priv_open_wish *wish, struct priv_open_done *done)
+{
+	int flags = SOF_TIMESTAMPING_RAW_HARDWARE | SOF_TIMESTAMPING_SOFTWARE;
+	const char *why_not = wish->no_adapter_time;
+	struct err err;
+	int ret = E_OK;
+
+	done->time_stamps = PRIV_TIME_HOST;
+	if (!wish->wants_adapter_time)
+		return;
+	if (why_not == NULL && wish->interface->index == 0)
+		why_not = "a socket for all interfaces has the host's";
+	if (why_not == NULL)
+		ret = priv_device_stamp(fd, wish->interface, &done->stamping, &err);
+	if (why_not == NULL && ret == E_OK)
+		ret = set_option(fd, SOL_PACKET, PACKET_TIMESTAMP, flags, "time stamps", &err);
+	if (why_not == NULL && ret == E_OK) {
+		done->time_stamps = PRIV_TIME_ADAPTER_UNSYNCED;
+		return;
+	}
+	priv_device_restore(fd, &done->stamping);
+	done->stamping.is_set = false;
+	snprintf(done->note, sizeof(done->note), "interface '%s': adapter time stamps: %.180s: "
+	    "the host's are used", wish->interface->name, why_not != NULL ? why_not : err.what);
 }
 
 /*
@@ -192,7 +252,8 @@ prepare(int fd, const struct priv_open_wish *wish, struct priv_open_done *done,
 
 	if (ret != E_OK)
 		return ret;
-	done->is_promiscuous = wish->is_promiscuous &&
+	set_adapter_time(fd, wish, done);
+	done->is_promiscuous = wish->is_promiscuous && wish->interface->index != 0 &&
 	    set_promiscuous(fd, wish->interface->index);
 	ret = make_ring(fd, &done->ring, err);
 	if (ret == E_OK)
@@ -213,19 +274,23 @@ priv_open_socket(const struct priv_open_wish *wish, struct priv_open_done *ret_d
 	struct err why = { .code = E_OK };
 	int ret;
 
-	if ((wish->interface->flags & IFF_UP) == 0)
+	if (wish->interface->index != 0 && (wish->interface->flags & IFF_UP) == 0)
 		return err_set(err, E_IFDOWN, "interface '%s': is down: set it up first",
 		    wish->interface->name);
 	ret = ring_geometry_make(wish->ring_bytes, wish->snaplen, &done.ring);
 	if (ret != E_OK)
 		return err_set(err, ret, "interface '%s': ring: less than %d bytes",
 		    wish->interface->name, PRIV_MIN_RING);
-	done.fd = socket(AF_PACKET, type, 0);
+	done.fd = priv_netns_socket(wish->netns, AF_PACKET, type, 0);
+	if (done.fd == -1 && (errno == ESTALE || errno == ESRCH))
+		return err_set(err, E_NOIFACE, "interface '%s': its network namespace is gone",
+		    wish->interface->name);
 	if (done.fd == -1)
 		return err_sys(err, "interface '%s': open packet socket",
 		    wish->interface->name);
 	ret = prepare(done.fd, wish, &done, &why);
 	if (ret != E_OK) {
+		priv_device_restore(done.fd, &done.stamping);
 		close(done.fd);
 		if (err != NULL)
 			*err = why;

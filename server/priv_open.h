@@ -14,8 +14,12 @@
 
 #include "common/bpf.h"
 #include "common/err.h"
+#include "server/priv_device.h"
 #include "server/priv_msg.h"
 #include "server/ring_geometry.h"
+
+/* Before the sandbox: errors can then name the kernel's limits. */
+void priv_open_init(void);
 
 /*
  * The program the kernel runs: mandatory (may be empty) decides first, then
@@ -27,35 +31,43 @@
 int priv_open_link(const struct bpf_prog *mandatory, const struct priv_program *child,
     uint32_t max, struct bpf_prog *ret_prog, struct err *err) MUST_CHECK;
 
+struct priv_netns_place;
+
 struct priv_open_wish {
-	const struct priv_interface *interface;
+	const struct priv_interface *interface;	/* index 0: all, cooked */
+	const struct priv_netns_place *netns;	/* NULL: the agent's own */
 	const struct bpf_prog *filter;	/* linked */
 	uint64_t	 ring_bytes;
 	uint32_t	 snaplen;
 	bool		 is_cooked;
 	bool		 is_promiscuous;
 	bool		 is_inbound;
+	bool		 wants_adapter_time;
+	const char	*no_adapter_time;	/* why it must not be, or NULL */
 };
 
 struct priv_open_done {
 	int		 fd;
 	struct ring_geometry ring;	/* as the kernel gave it */
 	bool		 is_promiscuous;
+	enum priv_time_stamps time_stamps;	/* what is in force */
+	struct priv_device_stamping stamping;	/* to undo when it is closed */
+	char		 note[PRIV_TEXT_LEN];	/* why time stamps are not as wished, or "" */
 };
 
 /*
  * Open, filter, ring, bind.  When it returns E_OK the capture runs, and the
  * socket can never be bound to another interface.
  *
- * E_IFDOWN, E_NOIFACE, E_FILTER, E_NOMEM, E_SYS; each text names interface
- * and step.
+ * E_IFDOWN, E_NOIFACE, E_FILTER (sys ENOMEM: too large for the kernel's
+ * limit), E_NOMEM, E_SYS; each text names interface and step.
  */
 int priv_open_socket(const struct priv_open_wish *wish,
     struct priv_open_done *ret_done, struct err *err) MUST_CHECK;
 
 /*
  * Replace the filter of an open capture at once: no packet falls between.
- * E_FILTER, E_SYS.
+ * E_FILTER (sys ENOMEM as above), E_SYS.
  */
 int priv_open_filter(int fd, const struct bpf_prog *filter, struct err *err)
     MUST_CHECK;

@@ -33,9 +33,12 @@ struct priv_serve_ops {
 
 extern const struct priv_serve_ops priv_serve_kernel;
 
+struct priv_netns_set;
+
 struct priv_serve_config {
 	int		 boundary_fd;		/* borrowed, non-blocking */
 	int		 list_fd;		/* borrowed, from priv_list_open() */
+	struct priv_netns_set *netns;		/* borrowed */
 	const struct policy *policy;		/* borrowed */
 	const struct priv_mandatory *mandatory;	/* borrowed */
 	const struct priv_serve_ops *ops;

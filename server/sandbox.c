@@ -1,6 +1,7 @@
 #include "server/sandbox.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -71,15 +72,27 @@ static const int killing[] = {
 /* Libraries look for files of their own and must hear an ordinary answer. */
 static const int no_access[] = { SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(openat2) };
 
+static bool
+is_allowed(int call, const struct sandbox_rule *rules, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (rules[i].call == call)
+			return true;
+	return false;
+}
+
+/* A call with a rule of its own is left to it, and to the default. */
 static int
-add_refusals(scmp_filter_ctx ctx)
+add_refusals(scmp_filter_ctx ctx, const struct sandbox_rule *rules, size_t n)
 {
 	int ret = 0;
 
 	for (size_t i = 0; ret == 0 && i < ARRAY_LEN(killing); i++)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, killing[i], 0);
+		if (!is_allowed(killing[i], rules, n))
+			ret = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, killing[i], 0);
 	for (size_t i = 0; ret == 0 && i < ARRAY_LEN(no_access); i++)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), no_access[i], 0);
+		if (!is_allowed(no_access[i], rules, n))
+			ret = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), no_access[i], 0);
 	return ret;
 }
 
@@ -123,7 +136,7 @@ sandbox_load(enum sandbox_mode mode, const struct sandbox_rule *rules, size_t n,
 		return err_set(err, E_NOMEM, "sandbox: make filter: out of memory");
 	ret = set_attributes(ctx);
 	if (ret == 0 && mode == SANDBOX_ENFORCE)
-		ret = add_refusals(ctx);
+		ret = add_refusals(ctx, more, n_more);
 	if (ret == 0)
 		ret = add_rules(ctx, rules, n);
 	if (ret == 0)

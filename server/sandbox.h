@@ -40,7 +40,18 @@ int sandbox_net_apply(enum sandbox_mode mode, struct err *err) MUST_CHECK;
  */
 int sandbox_compile_apply(struct err *err) MUST_CHECK;
 
-/* Confine capagent after its start.  It has one thread. */
-int sandbox_priv_apply(enum sandbox_mode mode, struct err *err) MUST_CHECK;
+/* What capagent needs beyond capture sockets, where it is configured. */
+enum sandbox_extra {
+	SANDBOX_NETNS_NAMED = 1,	/* setns, rtnetlink, opening files to read */
+	SANDBOX_NETNS_PID = 2,		/* setns, rtnetlink, pidfd_open */
+	SANDBOX_TIME_STAMPS = 4,	/* SIOCSHWTSTAMP */
+};
+
+/*
+ * Confine capagent after its start; extra is a set of enum sandbox_extra.  It
+ * has one thread.
+ */
+int sandbox_priv_apply(enum sandbox_mode mode, unsigned extra, struct err *err)
+    MUST_CHECK;
 
 #endif /* SERVER_SANDBOX_H */

@@ -30,7 +30,8 @@ struct sandbox_rule {
 
 /*
  * Make opening of files answer EACCES, kill for an attacker's calls, allow
- * what the tables say, and refuse the rest with ENOSYS.  For all threads.
+ * what the tables say, and refuse the rest with ENOSYS, also where a table
+ * allows such a call with certain arguments only.  For all threads.
  */
 int sandbox_load(enum sandbox_mode mode, const struct sandbox_rule *rules, size_t n,
     const struct sandbox_rule *more, size_t n_more, struct err *err) MUST_CHECK;

@@ -59,6 +59,32 @@ serve_sockets_find(const struct serve_sockets *sockets, uint32_t handle)
 	return s;
 }
 
+/* Others on the same device still want the adapter's time stamps. */
+static struct serve_socket *
+find_other_stamped(const struct serve_sockets *sockets, const struct serve_socket *socket)
+{
+	struct serve_socket *s = sockets->first;
+
+	while (s != NULL && (s == socket || !s->has_adapter_time ||
+	    s->ifindex != socket->ifindex || s->netns_cookie != socket->netns_cookie))
+		s = s->next;
+	return s;
+}
+
+static void
+end_stamping(const struct serve_sockets *sockets, const struct serve_socket *socket)
+{
+	struct serve_socket *other;
+
+	if (!socket->stamping.is_set)
+		return;
+	other = find_other_stamped(sockets, socket);
+	if (other != NULL)
+		other->stamping = socket->stamping;
+	else
+		priv_device_restore(socket->fd, &socket->stamping);
+}
+
 void
 serve_sockets_close(struct serve_sockets *sockets, struct serve_socket *socket)
 {
@@ -70,6 +96,7 @@ serve_sockets_close(struct serve_sockets *sockets, struct serve_socket *socket)
 	if (count_of_capture(sockets, socket->capture) == 0)
 		sockets->n_captures--;
 	sockets->ring_used -= socket->ring_bytes;
+	end_stamping(sockets, socket);
 	close(socket->fd);
 	free(socket);
 }

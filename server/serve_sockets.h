@@ -8,10 +8,12 @@
 #ifndef SERVER_SERVE_SOCKETS_H
 #define SERVER_SERVE_SOCKETS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/err.h"
 #include "server/policy.h"
+#include "server/priv_device.h"
 
 struct serve_socket {
 	struct serve_socket *next;
@@ -21,6 +23,10 @@ struct serve_socket {
 	const struct bpf_prog *mandatory;	/* in front of the child's part */
 	uint32_t	 snaplen;	/* cap on every return of its filter */
 	uint64_t	 ring_bytes;
+	uint64_t	 netns_cookie;	/* 0: the agent's own namespace */
+	uint32_t	 ifindex;
+	bool		 has_adapter_time;
+	struct priv_device_stamping stamping;	/* the last such socket undoes it */
 	int		 fd;
 };
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #include <linux/if_packet.h>
+#include <linux/sockios.h>
 
 #include <cmocka.h>
 
@@ -29,9 +31,9 @@
 #include "server/priv_open.h"
 #include "server/sandbox.h"
 
-/* How a confined process ended that ran attempt: its wait() status. */
+/* How a process ended that ran attempt, confined with extra: its wait() status. */
 static int
-run_confined(int (*attempt)(void))
+run_with(unsigned extra, int (*attempt)(void))
 {
 	int status = -1;
 	pid_t pid = fork();
@@ -40,13 +42,19 @@ run_confined(int (*attempt)(void))
 	if (pid == 0) {
 		struct err err;
 
-		if (drop_to_net_raw(&err) != E_OK ||
-		    sandbox_priv_apply(SANDBOX_ENFORCE, &err) != E_OK)
+		if (drop_to_net_raw(0, &err) != E_OK ||
+		    sandbox_priv_apply(SANDBOX_ENFORCE, extra, &err) != E_OK)
 			_exit(100);
 		_exit(attempt());
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return status;
+}
+
+static int
+run_confined(int (*attempt)(void))
+{
+	return run_with(0, attempt);
 }
 
 /* 0 when refused without reaching the kernel's code for the call. */
@@ -56,6 +64,8 @@ judge(long ret)
 	return ret == -1 && (errno == ENOSYS || errno == EACCES) ? 0 : 1;
 }
 
+static int try_set_flags(void) { return judge(ioctl(0, SIOCSIFFLAGS, NULL)); }
+static int try_stamps(void) { return judge(ioctl(0, SIOCSHWTSTAMP, NULL)); }
 static int try_open(void) { return judge(open("/etc/passwd", O_RDONLY)); }
 static int try_creat(void) { return judge(syscall(SYS_creat, "/tmp/x", 0600)); }
 static int try_inet(void) { return judge(socket(AF_INET, SOCK_STREAM, 0)); }
@@ -92,6 +102,7 @@ calls_it_does_not_need_are_refused(void **state)
 	static int (*const attempts[])(void) = {
 		try_open, try_creat, try_inet, try_netlink, try_kill, try_fork, try_setuid,
 		try_capset, try_connect, try_accept, try_detach, try_tx_ring, try_exec_memory,
+		try_set_flags, try_stamps,
 	};
 
 	(void)state;
@@ -122,7 +133,77 @@ an_attackers_calls_kill(void **state)
 	}
 }
 
+static int try_setns_user(void) { return judge(setns(0, CLONE_NEWUSER)); }
+static int try_setns_any(void) { return judge(setns(0, 0)); }
+static int try_pidfd(void) { return judge(syscall(SYS_pidfd_open, getppid(), 0)); }
+static int try_getfd(void) { return (int)syscall(SYS_pidfd_getfd, 0, 0, 0); }
+static int try_create(void) { return judge(open("/tmp/x", O_RDWR | O_CREAT, 0600)); }
+static int try_other_netlink(void) { return judge(socket(AF_NETLINK, SOCK_RAW, 4)); }
+static int try_net_setns(void) { return setns(-1, CLONE_NEWNET) == -1 && errno == EBADF ? 0 : 1; }
+
+static void
+namespaces_open_only_what_they_need(void **state)
+{
+	static const struct { unsigned extra; int (*attempt)(void); } attempts[] = {
+		{ SANDBOX_NETNS_NAMED, try_net_setns }, { SANDBOX_NETNS_PID, try_net_setns },
+		{ SANDBOX_NETNS_NAMED, try_setns_user }, { SANDBOX_NETNS_PID, try_setns_any },
+		{ SANDBOX_NETNS_NAMED, try_pidfd }, { SANDBOX_NETNS_PID, try_open },
+		{ SANDBOX_NETNS_NAMED, try_create }, { SANDBOX_NETNS_NAMED, try_creat },
+		{ SANDBOX_NETNS_NAMED, try_other_netlink }, { SANDBOX_NETNS_PID, try_stamps },
+		{ SANDBOX_TIME_STAMPS, try_set_flags }, { SANDBOX_TIME_STAMPS, try_open },
+	};
+	int status;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(attempts); i++) {
+		status = run_with(attempts[i].extra, attempts[i].attempt);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			fail_msg("attempt %zu: wait status %#x", i, status);
+	}
+	status = run_with(SANDBOX_NETNS_PID, try_getfd);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGSYS);
+	status = run_with(SANDBOX_TIME_STAMPS, try_setns);
+	assert_true(WIFSIGNALED(status));
+}
+
 static int list_fd;
+
+static bool
+permit(const char *name, void *arg)
+{
+	(void)name;
+	(void)arg;
+	return true;
+}
+
+/* Asking drivers is allowed, too: loopback has no driver, but an answer. */
+static int
+list_all(void)
+{
+	struct priv_interface list[PRIV_LIST_COUNT];
+	uint32_t n = 0, next;
+	struct err err;
+
+	if (priv_list_page(list_fd, 0, permit, NULL, list, &n, &next, &err) != E_OK)
+		return 1;
+	for (uint32_t i = 0; i < n; i++)
+		if (strcmp(list[i].name, "drv0") == 0)
+			return strcmp(list[i].driver, "veth") == 0 &&
+			    list[i].speed_mbps == 10000 &&
+			    list[i].time_stamp_types == PRIV_TIME_HOST ? 0 : 2;
+	return 3;
+}
+
+static void
+interfaces_can_still_be_listed_with_what_drivers_say(void **state)
+{
+	int status = run_confined(list_all);
+
+	(void)state;
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
 
 /* Everything that serving an OPEN, a FILTER and a LIST takes. */
 static int
@@ -133,6 +214,7 @@ serve_one(void)
 	struct priv_open_wish wish = {
 		.interface = &lo, .filter = &filter, .ring_bytes = PRIV_MIN_RING,
 		.snaplen = 100, .is_promiscuous = true, .is_inbound = true,
+		.wants_adapter_time = true,
 	};
 	struct priv_open_done done;
 	struct err err;
@@ -144,6 +226,8 @@ serve_one(void)
 		dprintf(STDERR_FILENO, "%s\n", err.what);
 		return 1;
 	}
+	if (done.time_stamps != PRIV_TIME_HOST || strstr(done.note, "the host's are used") == NULL)
+		return 3;
 	return done.is_promiscuous ? 0 : 2;
 }
 
@@ -163,7 +247,8 @@ set_up(void **state)
 	struct err err;
 
 	(void)state;
-	if (unshare(CLONE_NEWNET) == -1 || system("ip link set lo up") != 0) {
+	if (unshare(CLONE_NEWNET) == -1 || system("ip link set lo up && ip link add drv0 type veth "
+	    "peer name drv1 && ip link set drv0 up && ip link set drv1 up") != 0) {
 		perror("network namespace: needs root");
 		return -1;
 	}
@@ -176,6 +261,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(calls_it_does_not_need_are_refused),
 		cmocka_unit_test(an_attackers_calls_kill),
+		cmocka_unit_test(namespaces_open_only_what_they_need),
+		cmocka_unit_test(interfaces_can_still_be_listed_with_what_drivers_say),
 		cmocka_unit_test(a_capture_can_still_be_opened_and_filtered),
 	};
 

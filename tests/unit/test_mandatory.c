@@ -86,7 +86,9 @@ without_a_filter_everything_passes_on_every_link_type(void **state)
 {
 	static struct priv_mandatory mandatory;
 	static const struct drop_user user;
+	const uint32_t *all;
 	struct err err;
+	size_t n;
 
 	(void)state;
 	assert_int_equal(mandatory_compile("", -1, &user, &mandatory, &err), E_OK);
@@ -96,6 +98,15 @@ without_a_filter_everything_passes_on_every_link_type(void **state)
 	}
 	assert_ptr_equal(priv_mandatory_get(&mandatory, LINK_SLL2), &mandatory.parts[2]);
 	assert_null(priv_mandatory_get(&mandatory, 7));
+	all = link_type_all(&n);
+	assert_int_equal(n, ARRAY_LEN(mandatory.parts));
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(priv_mandatory_get(&mandatory, all[i])->link_type, all[i]);
+	/* Bytes are judged as what they are, not as what a client calls them. */
+	assert_int_equal(priv_mandatory_for(&mandatory, 143, LINK_ETHERNET)->link_type,
+	    LINK_ETHERNET);
+	assert_int_equal(priv_mandatory_for(&mandatory, LINK_SLL, LINK_ETHERNET)->link_type,
+	    LINK_SLL);
 }
 
 /* A rule as capagent would run it on Ethernet. */

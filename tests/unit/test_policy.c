@@ -281,7 +281,11 @@ what_is_not_understood_names_file_and_line(void **state)
 	assert_refused("log-memory = 18446744073709551615GiB\n", 1, "log-memory");
 	assert_refused("max-linger = 10d\n", 1, "max-linger");
 	assert_refused("max-linger = 1000h\n", 1, "at most");
-	assert_refused("namespaces = all\n", 1, "namespaces");
+	assert_refused("namespaces = all, blue\n", 1, "stand alone");
+	assert_refused("namespaces = blue none\n", 1, "stand alone");
+	assert_refused("namespaces = ,\n", 1, "no pattern");
+	assert_refused("namespaces = a/b\n", 1, "namespaces");
+	assert_refused("hardware-timestamps = maybe\n", 1, "hardware-timestamps");
 	assert_refused("mark = 0\n", 1, "mark");
 	assert_refused("mark = 4294967296\n", 1, "mark");
 	memset(long_line + strlen(long_line), 'x', 300);
@@ -391,6 +395,64 @@ values_are_untouched_when_refused(void **state)
 	assert_int_equal(number, 255);
 }
 
+static void
+assert_namespaces(const char *value, uint32_t want, const char *name, bool permits)
+{
+	struct policy p;
+	struct err err;
+
+	policy_init(&p);
+	if (policy_set(&p, "namespaces", value, &err) != E_OK)
+		fail_msg("%s", err.what);
+	assert_int_equal(p.namespaces, want);
+	assert_int_equal(policy_permits_netns(&p, name), permits);
+}
+
+static void
+namespaces_are_none_all_names_or_processes(void **state)
+{
+	const uint32_t both = PRIV_NAMESPACES_NAMED | PRIV_NAMESPACES_PID;
+	struct policy p;
+
+	(void)state;
+	policy_init(&p);
+	assert_int_equal(p.namespaces, 0);
+	assert_false(policy_permits_netns(&p, "blue"));
+	assert_namespaces("none", 0, "blue", false);
+	assert_namespaces("none", 0, "none", false);
+	assert_namespaces("all", both, "blue", true);
+	assert_namespaces("pid", PRIV_NAMESPACES_PID, "pid", false);
+	assert_namespaces("blue, green", PRIV_NAMESPACES_NAMED, "green", true);
+	assert_namespaces("blue, green", PRIV_NAMESPACES_NAMED, "gree", false);
+	assert_namespaces("blue*,pid", both, "blue7", true);
+	assert_namespaces("pid blue", both, "pid", false);
+	assert_namespaces("[p]id", PRIV_NAMESPACES_NAMED, "pid", true);
+	assert_namespaces("allow", PRIV_NAMESPACES_NAMED, "allow", true);
+}
+
+static void
+all_interfaces_are_permitted_by_a_star_only(void **state)
+{
+	static const struct { const char *interfaces; bool all; } cases[] = {
+		{ "*", true }, { "eth*", false }, { "eth0 *", true }, { "?*", false },
+		{ "[!x]*", false }, { "eth0,*,lo", true },
+	};
+	struct policy p;
+	struct err err;
+
+	(void)state;
+	policy_init(&p);
+	assert_true(policy_permits_all(&p));
+	assert_false(p.hardware_timestamps);
+	assert_int_equal(policy_set(&p, "hardware-timestamps", "yes", &err), E_OK);
+	assert_true(p.hardware_timestamps);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		policy_init(&p);
+		assert_int_equal(policy_set(&p, "interfaces", cases[i].interfaces, &err), E_OK);
+		assert_int_equal(policy_permits_all(&p), cases[i].all);
+	}
+}
+
 int
 main(void)
 {
@@ -415,6 +477,8 @@ main(void)
 		cmocka_unit_test(a_file_that_others_can_write_is_refused),
 		cmocka_unit_test(what_is_no_file_is_refused),
 		cmocka_unit_test(values_are_untouched_when_refused),
+		cmocka_unit_test(namespaces_are_none_all_names_or_processes),
+		cmocka_unit_test(all_interfaces_are_permitted_by_a_star_only),
 	};
 
 	return cmocka_run_group_tests_name("server/policy", tests, NULL, NULL);

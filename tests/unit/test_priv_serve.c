@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 
 #include "mutate.h"
 #include "server/fdpass.h"
+#include "server/priv_netns.h"
 #include "server/priv_serve.h"
 
 /* What the fake kernel was last asked, and what it answers. */
@@ -24,6 +26,8 @@ static struct {
 	struct priv_open_wish wish;
 	unsigned	 n_opened, n_filtered;
 	int		 open_fails;	/* E_OK, or the code */
+	int		 fails_sys;	/* with it */
+	struct priv_interface interface;	/* of the wish */
 	uint32_t	 filter_n;
 } kernel;
 
@@ -61,11 +65,24 @@ fake_page(int fd, uint32_t start_index, bool (*permits)(const char *name, void *
 }
 
 static int
+fail_as_wished(struct err *err)
+{
+	err_set(err, kernel.open_fails, "as the test wishes");
+	err->sys = kernel.fails_sys;
+	return kernel.open_fails;
+}
+
+static int
 fake_open(const struct priv_open_wish *wish, struct priv_open_done *ret, struct err *err)
 {
 	if (kernel.open_fails != E_OK)
-		return err_set(err, kernel.open_fails, "as the test wishes");
+		return fail_as_wished(err);
 	kernel.wish = *wish;
+	kernel.interface = *wish->interface;
+	kernel.wish.interface = &kernel.interface;
+	ret->time_stamps = wish->wants_adapter_time && wish->no_adapter_time == NULL ?
+	    PRIV_TIME_ADAPTER_UNSYNCED : PRIV_TIME_HOST;
+	strcpy(ret->note, "a note");
 	kernel.n_opened++;
 	assert_int_equal(ring_geometry_make(wish->ring_bytes, wish->snaplen, &ret->ring), E_OK);
 	ret->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -77,8 +94,9 @@ fake_open(const struct priv_open_wish *wish, struct priv_open_done *ret, struct 
 static int
 fake_filter(int fd, const struct bpf_prog *filter, struct err *err)
 {
-	(void)err;
 	assert_int_not_equal(fcntl(fd, F_GETFD), -1);
+	if (kernel.open_fails != E_OK)
+		return fail_as_wished(err);
 	kernel.n_filtered++;
 	kernel.filter_n = filter->n;
 	return E_OK;
@@ -92,6 +110,7 @@ struct lab {
 	int		 ours, theirs;
 	struct policy	 policy;
 	struct priv_mandatory *mandatory;
+	struct priv_netns_set *netns;
 	struct priv_serve *serve;
 	union priv_msg	 request, reply;
 	int		 fd;		/* of the last reply */
@@ -113,8 +132,11 @@ lab_new(void)
 	lab->mandatory = calloc(1, sizeof(*lab->mandatory));
 	assert_non_null(lab->mandatory);
 	priv_mandatory_init(lab->mandatory);
+	lab->netns = priv_netns_new(&lab->policy, -1, NULL);
+	assert_non_null(lab->netns);
 	config = (struct priv_serve_config){
-		.boundary_fd = lab->ours, .list_fd = -1, .policy = &lab->policy,
+		.boundary_fd = lab->ours, .list_fd = -1, .netns = lab->netns,
+		.policy = &lab->policy,
 		.mandatory = lab->mandatory, .ops = &fake,
 	};
 	lab->serve = priv_serve_new(&config);
@@ -128,6 +150,7 @@ static void
 lab_free(struct lab *lab)
 {
 	priv_serve_free(lab->serve);
+	priv_netns_free(lab->netns);
 	if (lab->fd != -1)
 		close(lab->fd);
 	close(lab->ours);
@@ -333,6 +356,93 @@ another_name_for_a_link_type_does_not_change_the_mandatory_filter(void **state)
 }
 
 static void
+one_cooked_socket_for_all_needs_permission_for_all(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	make_open(lab, 1, 0);
+	lab->request.open.link_type = LINK_SLL2;
+	lab->request.open.flags = PRIV_OPEN_COOKED | PRIV_OPEN_PROMISCUOUS;
+	assert_int_equal(ask(lab), E_OK);
+	assert_true(kernel.wish.is_cooked);
+	assert_int_equal(kernel.wish.interface->index, 0);
+	assert_string_equal(lab->reply.open_reply.name, "any");
+	lab->request.open.link_type = LINK_SLL;
+	assert_int_equal(ask(lab), E_OK);
+	lab->request.open.link_type = 253;	/* netlink: no device, no header of it */
+	assert_int_equal(ask(lab), E_STATE);
+	strcpy(lab->policy.interfaces, "if1,if2,if3");
+	lab->request.open.link_type = LINK_SLL2;
+	assert_int_equal(ask(lab), E_DENIED);
+	strcpy(lab->policy.interfaces, "*");
+	/* Its mandatory filter is the cooked one. */
+	lab->mandatory->parts[2].is_usable = false;
+	assert_int_equal(ask(lab), E_DENIED);
+	lab_free(lab);
+}
+
+static void
+adapter_time_is_asked_for_where_the_configuration_permits_it(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	make_open(lab, 1, 1);
+	assert_int_equal(ask(lab), E_OK);
+	assert_false(kernel.wish.wants_adapter_time);
+	lab->request.open.flags |= PRIV_OPEN_ADAPTER_TIME;
+	assert_int_equal(ask(lab), E_OK);
+	assert_true(kernel.wish.wants_adapter_time);
+	assert_non_null(kernel.wish.no_adapter_time);
+	lab->policy.hardware_timestamps = true;
+	assert_int_equal(ask(lab), E_OK);
+	assert_null(kernel.wish.no_adapter_time);
+	assert_int_equal(lab->reply.open_reply.time_stamp_type, PRIV_TIME_ADAPTER_UNSYNCED);
+	assert_string_equal(lab->reply.open_reply.text, "a note");
+	lab_free(lab);
+}
+
+static void
+too_large_a_filter_is_told_apart_from_a_wrong_one(void **state)
+{
+	struct lab *lab = lab_new();
+	uint32_t handle = open_one(lab, 1, 1);
+
+	(void)state;
+	kernel.fails_sys = ENOMEM;
+	kernel.open_fails = E_FILTER;
+	make_open(lab, 1, 1);
+	assert_int_equal(ask(lab), E_FILTER);
+	assert_int_equal(lab->reply.open_reply.sys, ENOMEM);
+	make(lab, PRIV_FILTER);
+	lab->request.filter.handle = handle;
+	lab->request.filter.program.n_insns = 1;
+	lab->request.filter.program.insns[0] = (struct bpf_insn_raw){ .code = 6, .k = 5 };
+	assert_int_equal(ask(lab), E_FILTER);
+	assert_int_equal(lab->reply.result.sys, ENOMEM);
+	lab_free(lab);
+}
+
+static void
+without_other_namespaces_their_verbs_are_refused(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	make(lab, PRIV_NETNS_LIST);
+	assert_int_equal(ask(lab), E_OK);
+	assert_int_equal(lab->reply.netns_list_reply.n, 0);
+	make(lab, PRIV_NETNS);
+	lab->request.netns.kind = PRIV_NETNS_NAMED;
+	lab->request.netns.number = 1;
+	assert_int_equal(ask(lab), E_DENIED);
+	lab->request.netns.kind = PRIV_NETNS_PID;
+	assert_int_equal(ask(lab), E_DENIED);
+	lab_free(lab);
+}
+
+static void
 a_bad_program_is_an_ordinary_refusal(void **state)
 {
 	struct lab *lab = lab_new();
@@ -485,6 +595,18 @@ what_a_sound_child_never_sends_ends_the_service(void **state)
 	lab->request.close.handle = 1;
 	assert_violation(lab, priv_msg_size(PRIV_CLOSE), -1, "handle 1");
 	lab = lab_new();
+	make(lab, PRIV_NETNS_CLOSE);
+	lab->request.netns_close.handle = 1;
+	assert_violation(lab, priv_msg_size(PRIV_NETNS_CLOSE), -1, "handle 1");
+	lab = lab_new();
+	make(lab, PRIV_LIST);
+	lab->request.list.netns = 3;
+	assert_violation(lab, priv_msg_size(PRIV_LIST), -1, "handle 3");
+	lab = lab_new();
+	make_open(lab, 1, 1);
+	lab->request.open.netns = 4;
+	assert_violation(lab, priv_msg_size(PRIV_OPEN), -1, "handle 4");
+	lab = lab_new();
 	make(lab, PRIV_FILTER);
 	lab->request.filter.handle = 99;
 	lab->request.filter.program.n_insns = 1;
@@ -601,7 +723,8 @@ static void
 every_damaged_request_gets_a_code(void **state)
 {
 	static const enum priv_msg_type types[] = {
-		PRIV_LIST, PRIV_OPEN, PRIV_FILTER, PRIV_CLOSE,
+		PRIV_LIST, PRIV_OPEN, PRIV_FILTER, PRIV_CLOSE, PRIV_NETNS_LIST, PRIV_NETNS,
+		PRIV_NETNS_CLOSE,
 	};
 	struct lab *lab = lab_new();
 	size_t n = 0;
@@ -634,6 +757,10 @@ main(void)
 		cmocka_unit_test(a_filter_for_another_link_type_is_refused_but_cooked_is_for_all),
 		cmocka_unit_test(a_mandatory_filter_without_meaning_refuses_the_link_type),
 		cmocka_unit_test(another_name_for_a_link_type_does_not_change_the_mandatory_filter),
+		cmocka_unit_test(one_cooked_socket_for_all_needs_permission_for_all),
+		cmocka_unit_test(adapter_time_is_asked_for_where_the_configuration_permits_it),
+		cmocka_unit_test(too_large_a_filter_is_told_apart_from_a_wrong_one),
+		cmocka_unit_test(without_other_namespaces_their_verbs_are_refused),
 		cmocka_unit_test(a_bad_program_is_an_ordinary_refusal),
 		cmocka_unit_test(limits_of_the_policy_hold_against_the_child),
 		cmocka_unit_test(captures_and_their_interfaces_are_counted),
