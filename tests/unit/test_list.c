@@ -138,6 +138,7 @@ an_i_means_what_it_means_for_a_capture(void **state)
 	assert_non_null(strstr(err.what, "'tun0'"));
 	assert_null(print_for(list_print_link_types, "netns:blue/eth0", &err));
 	assert_null(print_for(list_print_time_stamps, "netns:bl/2", &err));
+	assert_null(print_for(list_print_time_stamps, "netns:bluex2", &err));
 }
 
 static void
