@@ -2,6 +2,7 @@
 
 #include <fnmatch.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/link_type.h"
@@ -101,11 +102,43 @@ print_interface(FILE *out, const struct msg_interface *iface)
 	fputs("\n", out);
 }
 
+/* The agent's own namespace is "" and comes first. */
+static int
+compare(const void *a, const void *b)
+{
+	const struct msg_interface *x = *(const struct msg_interface *const *)a;
+	const struct msg_interface *y = *(const struct msg_interface *const *)b;
+	int rc = strcmp(x->network_namespace, y->network_namespace);
+
+	if (rc == 0)
+		rc = (x->index > y->index) - (x->index < y->index);
+	return rc == 0 ? strcmp(x->name, y->name) : rc;
+}
+
+/* The caller frees the result; NULL when out of memory. */
+static const struct msg_interface **
+sort(const struct msg_interface_list *list)
+{
+	const struct msg_interface **sorted = calloc(list->n + 1, sizeof(*sorted));
+
+	if (sorted == NULL)
+		return NULL;
+	for (uint32_t i = 0; i < list->n; i++)
+		sorted[i] = &list->interfaces[i];
+	qsort(sorted, list->n, sizeof(*sorted), compare);
+	return sorted;
+}
+
 int
 list_print(FILE *out, const struct msg_interface_list *list, struct err *err)
 {
+	const struct msg_interface **sorted = sort(list);
+
+	if (sorted == NULL)
+		return err_set(err, E_NOMEM, "list of interfaces: print: out of memory");
 	for (uint32_t i = 0; i < list->n; i++)
-		print_interface(out, &list->interfaces[i]);
+		print_interface(out, sorted[i]);
+	free(sorted);
 	return finish(out, err);
 }
 

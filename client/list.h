@@ -17,7 +17,8 @@
  * One line per interface: the kernel's number, name, state, link type,
  * addresses, description; then, as far as they are known, speed, driver, all
  * link types and time stamp types; and why it cannot be captured.  An
- * interface of another network namespace is named as -i takes it.
+ * interface of another network namespace is named as -i takes it.  In the order
+ * of namespaces, the agent's own first, and numbers.  E_NOMEM, too.
  */
 int list_print(FILE *out, const struct msg_interface_list *list,
     struct err *err) MUST_CHECK;

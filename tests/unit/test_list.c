@@ -70,7 +70,7 @@ assert_printed(print_fn print, const char *name, const char *want)
 }
 
 static void
-interfaces_are_shown_with_all_that_is_known(void **state)
+interfaces_are_shown_in_order_with_all_that_is_known(void **state)
 {
 	char *text = NULL;
 	size_t len;
@@ -87,8 +87,8 @@ interfaces_are_shown_with_all_that_is_known(void **state)
 	    "2.eth0 [Up, Running] EN10MB 10.9.0.1/24 fd00:9::1/64 (uplink); "
 	    "speed 1000 Mbit/s; driver e1000e; link types EN10MB, LINUX_SLL2, LINUX_SLL; "
 	    "time stamps host, adapter, adapter_unsynced\n"
-	    "2.netns:blue/tun0 [Down] RAW -- cannot be captured: not permitted\n"
-	    "4.e\\x1b[2Jvil [Down] EN10MB; driver a\\x0ab\n");
+	    "4.e\\x1b[2Jvil [Down] EN10MB; driver a\\x0ab\n"
+	    "2.netns:blue/tun0 [Down] RAW -- cannot be captured: not permitted\n");
 	free(text);
 }
 
@@ -158,7 +158,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(interfaces_are_shown_with_all_that_is_known),
+		cmocka_unit_test(interfaces_are_shown_in_order_with_all_that_is_known),
 		cmocka_unit_test(link_types_and_time_stamps_are_those_of_tcpdump),
 		cmocka_unit_test(an_i_means_what_it_means_for_a_capture),
 		cmocka_unit_test(a_full_output_is_an_error),
