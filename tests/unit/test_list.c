@@ -29,7 +29,10 @@ static struct msg_interface ifaces[] = {
 		.index = 2, .link_type = 101, .name = "tun0", .network_namespace = "netns:blue",
 		.why_not = "not permitted",
 	},
-	{ .index = 4, .link_type = 1, .name = "e\033[2Jvil", .driver = "a\nb" },
+	{
+		.index = 4294967295, .link_type = 65535, .name = "e\033[2Jvil",
+		.driver = "a\nb", .why_not = "policy \a",
+	},
 };
 
 static const struct msg_interface_list list = { ARRAY_LEN(ifaces), ifaces };
@@ -87,7 +90,8 @@ interfaces_are_shown_in_order_with_all_that_is_known(void **state)
 	    "2.eth0 [Up, Running] EN10MB 10.9.0.1/24 fd00:9::1/64 (uplink); "
 	    "speed 1000 Mbit/s; driver e1000e; link types EN10MB, LINUX_SLL2, LINUX_SLL; "
 	    "time stamps host, adapter, adapter_unsynced\n"
-	    "4.e\\x1b[2Jvil [Down] EN10MB; driver a\\x0ab\n"
+	    "4294967295.e\\x1b[2Jvil [Down] 65535; driver a\\x0ab "
+	    "-- cannot be captured: policy \\x07\n"
 	    "2.netns:blue/tun0 [Down] RAW -- cannot be captured: not permitted\n");
 	free(text);
 }

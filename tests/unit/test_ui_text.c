@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "client/list.h"
 #include "client/ui_text.h"
 
 struct text {
@@ -134,44 +133,6 @@ no_progress_off_a_terminal(void **state)
 	fclose(file);
 }
 
-static void
-the_list_names_what_can_be_captured_and_what_not(void **state)
-{
-	char addresses[][64] = { "10.0.0.7/24", "fe80::1/64" };
-	struct msg_interface interfaces[] = {
-		{ .index = 2, .name = "eth0", .link_type = 1, .is_up = true,
-		    .is_running = true, .description = "uplink", .n_addresses = 2, .addresses = addresses },
-		{ .index = 1, .name = "lo", .link_type = 1, .is_up = true, .is_running = true,
-		    .is_loopback = true },
-		{ .index = 4294967295, .name = "e\033vil", .link_type = 65535, .why_not = "policy \a" },
-	};
-	const struct msg_interface_list list = { 3, interfaces };
-	struct text t;
-	struct err err;
-
-	(void)state;
-	text_open(&t);
-	assert_int_equal(list_print(t.file, &list, &err), E_OK);
-	assert_text(&t,
-	    "2.eth0 [Up, Running] EN10MB 10.0.0.7/24 fe80::1/64 (uplink)\n"
-	    "1.lo [Up, Running, Loopback] EN10MB\n"
-	    "4294967295.e\\x1bvil [Down] 65535 -- cannot be captured: policy \\x07\n");
-}
-
-static void
-a_list_that_cannot_be_written_is_an_error(void **state)
-{
-	struct msg_interface iface = { .name = "eth0", .link_type = 1 };
-	const struct msg_interface_list list = { 1, &iface };
-	FILE *file = fopen("/dev/full", "w");
-	struct err err;
-
-	(void)state;
-	assert_non_null(file);
-	assert_int_equal(list_print(file, &list, &err), E_OUTPUT);
-	fclose(file);
-}
-
 int
 main(void)
 {
@@ -181,8 +142,6 @@ main(void)
 		cmocka_unit_test(every_other_loss_has_a_line_of_its_own),
 		cmocka_unit_test(progress_is_one_line_that_is_wiped_before_the_next),
 		cmocka_unit_test(no_progress_off_a_terminal),
-		cmocka_unit_test(the_list_names_what_can_be_captured_and_what_not),
-		cmocka_unit_test(a_list_that_cannot_be_written_is_an_error),
 	};
 
 	return cmocka_run_group_tests_name("client/ui_text", tests, NULL, NULL);
