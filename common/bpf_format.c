@@ -103,7 +103,9 @@ format_jump(const struct bpf_insn_raw *insn, size_t number, char *dst, size_t si
 	char operand[OPERAND_LEN];
 
 	if (BPF_OP(insn->code) == BPF_JA) {
-		snprintf(dst, size, "(%03zu) %-8s %zu", number, "ja", number + 1 + insn->k);
+		/* libpcap's loops jump back. */
+		snprintf(dst, size, "(%03zu) %-8s %d", number, "ja",
+		    (int)(uint32_t)(number + 1 + insn->k));
 		return;
 	}
 	if (BPF_SRC(insn->code) == BPF_X)

@@ -218,13 +218,6 @@ empty_and_too_long_programs_are_refused(void **state)
 
 /* --- random programs --- */
 
-static const uint16_t all_codes[] = {
-	0x20, 0x28, 0x30, 0x40, 0x48, 0x50, 0x80, 0x00, 0x60, 0x81, 0xb1, 0x01, 0x61, 0x02,
-	0x03, 0x04, 0x0c, 0x14, 0x1c, 0x24, 0x2c, 0x34, 0x3c, 0x94, 0x9c, 0x54, 0x5c, 0x44,
-	0x4c, 0xa4, 0xac, 0x64, 0x6c, 0x74, 0x7c, 0x84, 0x05, 0x15, 0x1d, 0x35, 0x3d, 0x25,
-	0x2d, 0x45, 0x4d, 0x06, 0x16, 0x07, 0x87,
-};
-
 /* Often valid, often nearly so. */
 static void
 make_random_insn(uint64_t *seed, size_t left, struct bpf_insn_raw *ret)
@@ -233,7 +226,7 @@ make_random_insn(uint64_t *seed, size_t left, struct bpf_insn_raw *ret)
 	    ANC(48), ANC(63), NET(0), (uint32_t)SKF_LL_OFF, 0x7fffffff, 0x80000000 };
 	uint32_t r = lab_random(seed);
 
-	ret->code = all_codes[r % ARRAY_LEN(all_codes)];
+	ret->code = lab_codes[r % ARRAY_LEN(lab_codes)];
 	ret->k = (r >> 8) % 4 == 0 ? ks[(r >> 10) % ARRAY_LEN(ks)] : (r >> 10) % 16;
 	if (BPF_CLASS(ret->code) == BPF_JMP)
 		ret->k = lab_random(seed) % (uint32_t)left;
@@ -401,43 +394,6 @@ random_arithmetic_ends_as_in_the_kernel(void **state)
 	lab_kernel_close(&k);
 }
 
-/* --- printing --- */
-
-static void
-assert_prints_as_libpcap(const struct bpf_insn_raw *insn, size_t number)
-{
-	struct bpf_insn theirs;
-	char ours[80];
-
-	memcpy(&theirs, insn, sizeof(theirs));
-	bpf_insn_format(insn, number, ours, sizeof(ours));
-	assert_string_equal(ours, bpf_image(&theirs, (int)number));
-}
-
-static void
-instructions_print_as_tcpdump_prints_them(void **state)
-{
-	static const uint32_t ks[] = { 0, 7, 0x86dd, 0x80000000, UINT32_MAX, ANC(0), ANC(4),
-	    ANC(44), ANC(48), ANC(60), NET(9) };
-	struct bpf_prog prog;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(all_codes); i++) {
-		for (size_t j = 0; j < ARRAY_LEN(ks); j++) {
-			struct bpf_insn_raw insn = { all_codes[i], 3, 250, ks[j] };
-
-			/* libpcap does not know the length in X; its ja is signed. */
-			if (insn.code == (BPF_LDX | BPF_LEN) ||
-			    (insn.code == (BPF_JMP | BPF_JA) && insn.k > BPF_PROG_MAX))
-				continue;
-			assert_prints_as_libpcap(&insn, i * 40);
-		}
-	}
-	lab_compile(LAB_ETHERNET, "vlan and udp[8:4] = 5 and greater 60", &prog);
-	for (size_t i = 0; i < prog.n; i++)
-		assert_prints_as_libpcap(&prog.insns[i], i);
-}
-
 int
 main(void)
 {
@@ -453,7 +409,6 @@ main(void)
 		    libpcap_programs_with_flipped_bits_are_judged_as_the_kernel_judges_them),
 		cmocka_unit_test(the_kernel_and_we_keep_the_same_bytes),
 		cmocka_unit_test(random_arithmetic_ends_as_in_the_kernel),
-		cmocka_unit_test(instructions_print_as_tcpdump_prints_them),
 	};
 
 	return cmocka_run_group_tests_name("common/bpf", tests, NULL, NULL);
