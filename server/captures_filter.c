@@ -14,6 +14,9 @@
 #include "server/captures_int.h"
 #include "server/wanted.h"
 
+/* No filter that anybody writes looks for something further inside. */
+enum { WHOLE = 65535 };
+
 /* A client's change of filters, interface by interface. */
 struct captures_update {
 	struct captures_entry *entry;
@@ -199,9 +202,9 @@ link_tap(struct captures_update *u, const struct captures_tap *tap, struct err *
 	rc = wanted_link(net, &u->start, &u->next, &u->prologue, err);
 	if (rc != E_OK)
 		return rc;
-	if (u->prologue.open_snaplen < most)
-		most = u->prologue.open_snaplen;
-	if (most > tap->s.open_snaplen)
+	if (most > WHOLE)
+		most = WHOLE;
+	if (u->next.place != FILTER_KERNEL && tap->s.open_snaplen < most)
 		return err_set(err, E_FILTER, "interface '%s': this filter is judged "
 		    "%s, who needs whole packets, and the capture began with a "
 		    "snapshot length of %u: begin another one", tap->name,
