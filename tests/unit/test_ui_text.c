@@ -1,4 +1,4 @@
-/* client/ui_text, client/list: the lines that people and scripts read. */
+/* client/ui_text: the lines that people and scripts read. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
