@@ -129,6 +129,7 @@ answer_open(struct boundary_lab *b, const union priv_msg *request)
 	int fd = -1;
 
 	memset(&reply, 0, sizeof(reply));
+	b->last_open = request->open;
 	if (is_refused(b, PRIV_OPEN)) {
 		open->code = b->refuse_code;
 		open->sys = b->refuse_sys;

@@ -29,6 +29,7 @@ struct boundary_lab {
 
 	unsigned	 n_seen[PRIV_END + 1];	/* requests by type */
 	union priv_msg	 last;			/* the newest request */
+	struct priv_open last_open;		/* the newest OPEN */
 	bool		 is_open[BOUNDARY_HANDLES];	/* by handle */
 	uint32_t	 n_handles;		/* given out; the first is 1 */
 

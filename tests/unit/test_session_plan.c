@@ -184,12 +184,12 @@ the_rings_memory_is_divided(void **state)
 
 	msg.start.ring_bytes = 8 << 20;
 	(void)start(lab, &msg);
-	assert_int_equal(lab->boundary.last.open.ring_bytes, 4 << 20);
+	assert_int_equal(lab->boundary.last_open.ring_bytes, 4 << 20);
 	peer_lab_close(lab->client);
 	session_lab_until_idle(lab);
 	msg.start.ring_bytes = 3 << 20;
 	started = start(lab, &msg);
-	assert_int_equal(lab->boundary.last.open.ring_bytes, PRIV_MIN_RING);
+	assert_int_equal(lab->boundary.last_open.ring_bytes, PRIV_MIN_RING);
 	assert_has(started->notes, "raised to 2048 KiB for each");
 }
 
@@ -199,7 +199,7 @@ a_cooked_any_is_one_socket_with_what_it_loses_said(void **state)
 	struct session_lab *lab = *state;
 	struct msg msg = START("any");
 	const struct msg_started *started;
-	const struct priv_open *open = &lab->boundary.last.open;
+	const struct priv_open *open = &lab->boundary.last_open;
 
 	msg.start.cooked = true;
 	started = start(lab, &msg);
@@ -287,7 +287,7 @@ what_no_kernel_program_can_say_the_client_judges(void **state)
 	assert_int_equal(started->interfaces[0].snaplen, 96);
 	assert_has(started->notes, "by the client");
 	/* The filter may look behind the 96 bytes that are kept. */
-	assert_int_equal(lab->boundary.last.open.snaplen, PRIV_MAX_SNAPLEN);
+	assert_int_equal(lab->boundary.last_open.snaplen, PRIV_MAX_SNAPLEN);
 }
 
 static void
@@ -329,7 +329,7 @@ adapter_time_that_is_not_offered_is_said(void **state)
 	started = start(lab, &msg);
 	assert_int_equal(started->interfaces[0].time_stamp_type, TIME_STAMP_HOST);
 	assert_has(started->notes, "host's are used");
-	assert_int_equal(lab->boundary.last.open.flags & PRIV_OPEN_ADAPTER_TIME, 0);
+	assert_int_equal(lab->boundary.last_open.flags & PRIV_OPEN_ADAPTER_TIME, 0);
 }
 
 static void
@@ -366,7 +366,7 @@ an_interface_of_another_namespace_is_captured_there(void **state)
 	assert_string_equal(started->interfaces[1].network_namespace, "netns:blue");
 	assert_string_equal(started->interfaces[1].name, "blue0");
 	assert_string_equal(started->interfaces[2].network_namespace, "pid:77");
-	assert_int_equal(lab->boundary.last.open.netns, 2);
+	assert_int_equal(lab->boundary.last_open.netns, 2);
 	/* The handles live as long as the capture does. */
 	assert_int_equal(lab->boundary.n_netns_open, 2);
 	peer_lab_close(lab->client);
