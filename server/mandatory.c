@@ -188,8 +188,7 @@ mandatory_fit(struct priv_mandatory_part *part, const char *text, struct err *er
 	if (part->link_type == LINK_ETHERNET)
 		ret = fit_to_ethernet(&part->prog, text);
 	else if (link_type_made_header(part->link_type) > 0)
-		ret = bpf_link_cooked(&part->prog,
-		    part->link_type == LINK_SLL2 ? LINK_SLL2 : LINK_SLL);
+		ret = bpf_link_cooked(&part->prog, part->link_type);
 	if (ret == E_TOOBIG)
 		return err_set(err, ret, "longer than %d instructions", BPF_PROG_MAX);
 	if (ret != E_OK)

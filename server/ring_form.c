@@ -10,8 +10,9 @@
 
 enum {
 	LINKTYPE_ETHERNET = 1,
-	LINKTYPE_SLL = 113,
+	LINKTYPE_DOCSIS = 143,
 	LINKTYPE_CAN = 227,
+	LINKTYPE_SLL2 = 276,
 
 	MAC_ADDRESSES_LEN = 12,		/* the tag's place is behind them */
 	VLAN_TAG_LEN = 4,
@@ -27,9 +28,11 @@ _Static_assert((int)SLL2_LEN + (int)CAN_ID_LEN <= (int)RING_FRONT_MAX, "room");
 enum ring_layout
 ring_layout_of(uint32_t link_type, bool is_cooked)
 {
+	/* IrDA, LAPD and netlink have SLL's header and a number of their own. */
 	if (is_cooked)
-		return link_type == LINKTYPE_SLL ? RING_SLL : RING_SLL2;
-	if (link_type == LINKTYPE_ETHERNET)
+		return link_type == LINKTYPE_SLL2 ? RING_SLL2 : RING_SLL;
+	/* DOCSIS comes in Ethernet frames: what the kernel takes for a tag goes back. */
+	if (link_type == LINKTYPE_ETHERNET || link_type == LINKTYPE_DOCSIS)
 		return RING_ETHERNET;
 	return link_type == LINKTYPE_CAN ? RING_CAN : RING_PLAIN;
 }
