@@ -35,7 +35,36 @@ place_of(const struct session *s, uint32_t request, const struct wanted_name *na
 		    strncmp(place->netns, text, name->netns_len) == 0)
 			return place;
 	}
-	return NULL;			/* the survey was made of the requests */
+	return NULL;			/* cannot be: the survey was made of the requests */
+}
+
+/* The agent's own namespace, by any name, is just itself. */
+static void
+adopt_own(struct session *s)
+{
+	struct msg_start *start = &s->start.start;
+	struct wanted_name name;
+	bool has_own = false;
+
+	for (uint32_t i = 0; i < start->n_interfaces; i++) {
+		const struct survey_place *place;
+
+		wanted_name(start, i, &name);
+		place = place_of(s, i, &name);
+		if (name.netns_len > 0 && place != NULL && place->handle == 0)
+			memmove(start->interfaces[i].name, name.iface,
+			    strlen(name.iface) + 1);
+	}
+	for (uint32_t i = 0; i < s->survey->n; i++) {
+		struct survey_place *place = &s->survey->places[i];
+
+		if (place->handle != 0)
+			continue;
+		place->netns[0] = '\0';
+		if (has_own)		/* the same once more */
+			place->n = 0;
+		has_own = true;
+	}
 }
 
 /* --- who wants what --- */
@@ -205,7 +234,7 @@ plan_single(struct draft *d, uint32_t request, struct survey_place *place,
 		if (is_it && owners[i] >= 0)
 			return wanted_is_pattern(&start->interfaces[owners[i]]) ?
 			    E_OK : err_set(err, E_USAGE, "interface '%s': start: "
-			    "named twice, as a name and a number", text);
+			    "named twice", text);
 	}
 	return missing(d, place, name, text, err);
 }
@@ -328,6 +357,7 @@ session_plan(struct session *s, struct err *err)
 	struct draft d = { .s = s };
 	int rc;
 
+	adopt_own(s);
 	rc = interfaces_read(&d.list, err);
 	if (rc != E_OK)
 		return rc;

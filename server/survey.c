@@ -103,7 +103,8 @@ listed(const struct err *err, const struct priv_interface *interfaces, size_t n,
 		fail(s, E_NOMEM, "interfaces: list: out of memory");
 		return;
 	}
-	memcpy(place->interfaces, interfaces, n * sizeof(*interfaces));
+	if (n > 0)
+		memcpy(place->interfaces, interfaces, n * sizeof(*interfaces));
 	place->n = n;
 	if (s->work->is_all)
 		close_handle(s, place);
@@ -117,19 +118,18 @@ entered(const struct err *err, uint32_t handle, void *arg)
 {
 	struct survey *s = arg;
 	struct survey_place *place = &s->places[s->work->at];
-	struct err why;
 
 	s->work->request = NULL;
-	if (err->code == E_OK) {
-		place->handle = handle;
-		s->work->is_entered = true;
-	} else if (s->work->is_all)
+	if (err->code != E_OK && !s->work->is_all) {
+		finish(s, err);
+		return;
+	}
+	/* In a list our own namespace stands first, without its name. */
+	if (s->work->is_all && (err->code != E_OK || handle == 0))
 		leave_out(s, place);
 	else {
-		why = *err;
-		err_wrap(&why, "network namespace '%s'", place->netns);
-		finish(s, &why);
-		return;
+		place->handle = handle;
+		s->work->is_entered = true;
 	}
 	next(s);
 }

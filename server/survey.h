@@ -20,7 +20,7 @@ enum { SURVEY_MAX_PLACES = 64 };	/* namespaces in one question */
 
 struct survey_place {
 	char		 netns[PROTO_MAX_NAME + 1];	/* "netns:blue"; "" own */
-	uint32_t	 handle;	/* capagent's; 0: own, or closed */
+	uint32_t	 handle;	/* capagent's; 0: own, whatever its name, or closed */
 	struct priv_interface *interfaces;
 	size_t		 n;
 };

@@ -77,7 +77,7 @@ answer_netns(struct boundary_lab *b, const union priv_msg *request)
 	if (is_refused(b, PRIV_NETNS)) {
 		reply.netns_reply.code = b->refuse_code;
 		snprintf(reply.netns_reply.text, PRIV_TEXT_LEN, "netns: as asked");
-	} else {
+	} else if (!b->is_blue_own) {
 		reply.netns_reply.handle = ++b->n_netns;
 		b->n_netns_open++;
 	}

@@ -26,6 +26,7 @@ struct boundary_lab {
 	uint32_t	 n_foreign;
 	uint32_t	 n_netns;	/* handles given out; the first is 1 */
 	unsigned	 n_netns_open;
+	bool		 is_blue_own;	/* "blue" is our own namespace */
 
 	unsigned	 n_seen[PRIV_END + 1];	/* requests by type */
 	union priv_msg	 last;			/* the newest request */

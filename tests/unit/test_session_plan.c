@@ -386,10 +386,36 @@ a_namespace_that_cannot_be_had_is_refused_by_name(void **state)
 	lab->boundary.refuse_type = PRIV_NETNS;
 	lab->boundary.refuse_code = E_DENIED;
 	msg = START("netns:blue/eth0");
-	assert_refused(lab, &msg, E_DENIED, "netns:blue");
+	assert_refused(lab, &msg, E_DENIED, "netns: as asked");
 	lab->boundary.refuse_type = 0;
 	assert_refused(lab, &msg, E_NOIFACE, "netns:blue/eth0");
 	assert_int_equal(lab->boundary.n_netns_open, 0);
+}
+
+static void
+our_own_namespace_by_another_name_is_just_itself(void **state)
+{
+	struct session_lab *lab = *state;
+	struct msg msg = START("netns:blue/raw9", "lo");
+	const struct msg_interface_list *list;
+	const struct msg_started *started;
+
+	add_foreign(lab);
+	lab->boundary.is_blue_own = true;
+	started = start(lab, &msg);
+	assert_int_equal(started->n_interfaces, 2);
+	assert_string_equal(started->interfaces[0].name, "raw9");
+	assert_string_equal(started->interfaces[0].network_namespace, "");
+	peer_lab_close(lab->client);
+	session_lab_until_idle(lab);
+	msg = START("netns:blue/lo", "lo");
+	assert_refused(lab, &msg, E_USAGE, "twice");
+	session_lab_greet(lab, 0);
+	peer_lab_send_type(lab->client, MSG_LIST_REQUEST);
+	list = &peer_lab_take(lab->client,
+	    MSG_INTERFACE_LIST)->msg.interface_list;
+	for (uint32_t i = 0; i < list->n; i++)
+		assert_string_equal(list->interfaces[i].network_namespace, "");
 }
 
 static void
@@ -521,6 +547,7 @@ main(void)
 		IN_LAB(adapter_time_that_is_refused_is_the_hosts),
 		IN_LAB(an_interface_of_another_namespace_is_captured_there),
 		IN_LAB(a_namespace_that_cannot_be_had_is_refused_by_name),
+		IN_LAB(our_own_namespace_by_another_name_is_just_itself),
 		IN_LAB(lists_tell_of_devices_and_of_other_namespaces),
 		IN_LAB(a_plan_tells_and_captures_nothing),
 		IN_LAB(a_plan_of_a_filter_looks_for_tagged_traffic_and_closes_again),
