@@ -96,17 +96,12 @@ close_handle(struct captures *set, const struct captures_socket *s)
 static void
 free_entry(struct captures_entry *e)
 {
-	struct net *net = e->set->net;
-
 	for (uint32_t i = 0; i < e->n_taps; i++) {
 		free(e->taps[i]->s.info.addresses);
 		free(e->taps[i]);
 	}
 	free(e->taps);
-	for (uint32_t i = 0; i < e->n_places; i++)
-		priv_call_netns_close(net->call, e->places[i].handle);
-	free(e->places);
-	loop_timer_free(e->place_timer);
+	captures_places_fini(e);
 	loop_timer_free(e->alone_timer);
 	free_start(&e->start);
 	free(e);
@@ -145,32 +140,10 @@ captures_add_tap(struct captures_entry *e, const struct captures_socket *s)
 	return E_OK;
 }
 
-/* The namespaces of its sockets, each once. */
-static int
-add_places(struct captures_entry *e, const struct captures_socket *sockets, uint32_t n)
-{
-	e->places = calloc(n > 0 ? n : 1, sizeof(*e->places));
-	if (e->places == NULL)
-		return E_NOMEM;
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t k = 0;
-
-		while (k < e->n_places && e->places[k].handle != sockets[i].netns)
-			k++;
-		if (sockets[i].netns == 0 || k < e->n_places)
-			continue;
-		e->places[k].handle = sockets[i].netns;
-		memcpy(e->places[k].name, sockets[i].network_namespace,
-		    sizeof(e->places[k].name));
-		e->n_places++;
-	}
-	return E_OK;
-}
-
 /* NULL when out of memory; nothing is taken then. */
 static struct captures_entry *
 entry_new(struct captures *set, const struct capture_config *cfg,
-    const struct captures_socket *sockets, uint32_t n)
+    const struct msg_start *start, const struct captures_socket *sockets, uint32_t n)
 {
 	struct captures_entry *e = calloc(1, sizeof(*e));
 	bool is_made;
@@ -180,12 +153,12 @@ entry_new(struct captures *set, const struct capture_config *cfg,
 	e->set = set;
 	e->number = cfg->number;
 	e->log_bytes = cfg->log_bytes;
-	e->place_timer = loop_timer_new(set->net->loop, captures_on_place_timer, e);
+	e->start = *start;
 	e->alone_timer = loop_timer_new(set->net->loop, captures_on_alone_timer, e);
-	is_made = e->place_timer != NULL && e->alone_timer != NULL;
+	is_made = e->alone_timer != NULL;
 	for (uint32_t i = 0; is_made && i < n; i++)
 		is_made = captures_add_tap(e, &sockets[i]) == E_OK;
-	if (is_made && add_places(e, sockets, n) == E_OK) {
+	if (is_made && captures_places_init(e) == E_OK) {
 		if (n > 0)
 			e->ring_bytes = (uint64_t)sockets[0].socket.block_size *
 			    sockets[0].socket.block_nr;
@@ -193,6 +166,7 @@ entry_new(struct captures *set, const struct capture_config *cfg,
 	}
 	for (uint32_t i = 0; i < e->n_taps; i++)
 		e->taps[i]->s.info.addresses = NULL;
+	memset(&e->start, 0, sizeof(e->start));
 	free_entry(e);
 	return NULL;
 }
@@ -260,14 +234,13 @@ captures_start(struct captures *set, struct capture_config *cfg,
     const struct msg_start *start, struct captures_socket *sockets, uint32_t n,
     struct err *err)
 {
-	struct captures_entry *e = entry_new(set, cfg, sockets, n);
+	struct captures_entry *e = entry_new(set, cfg, start, sockets, n);
 
 	if (e == NULL) {
 		give_up(set, cfg, start, sockets, n);
 		free(sockets);
 		return err_set(err, E_NOMEM, "capture: create: out of memory");
 	}
-	e->start = *start;
 	free(sockets);
 	e->capture = start_capture(e, cfg, err);
 	if (e->capture == NULL) {
@@ -284,8 +257,6 @@ captures_start(struct captures *set, struct capture_config *cfg,
 	captures_relink_entry(e);
 	e->wants_compare = true;
 	loop_timer_set(set->look_timer, 0);
-	if (e->n_places > 0)
-		loop_timer_set(e->place_timer, NS_PER_S);
 	return E_OK;
 }
 
@@ -338,7 +309,9 @@ captures_go_on(struct captures_entry *e)
 	if (e->next_update != NULL)
 		captures_update_begin(e);
 	else if (e->wants_look || e->wants_compare)
-		captures_look_begin(e);
+		captures_look_begin(e, NULL);
+	while (e->look == NULL && e->update == NULL && e->places_left > 0)
+		captures_look_begin(e, &e->places[--e->places_left]);
 }
 
 static void

@@ -31,11 +31,23 @@ struct captures_tap {
 	struct priv_call_request *request;	/* reject-all under way, or NULL */
 };
 
-/* A network namespace other than the agent's own. */
+/* A network namespace that the Start names. */
 struct captures_place {
-	uint32_t	 handle;
-	bool		 is_gone;
+	uint32_t	 handle;	/* capagent's; 0: not there now */
+	bool		 is_own;	/* the agent's, under a name */
 	char		 name[PROTO_MAX_NAME + 1];	/* "netns:blue" */
+};
+
+/* A look at one namespace. */
+struct captures_look {
+	struct captures_entry *entry;
+	struct priv_call_request *request;
+	struct captures_place *place;	/* NULL: the agent's own */
+	bool		 is_comparing;	/* what became of the open ones, too */
+	struct priv_interface *found;	/* to be opened */
+	size_t		 n, at;
+	struct captures_socket socket;	/* the one being opened */
+	struct open_one	*opening;
 };
 
 struct captures_entry {
@@ -67,7 +79,7 @@ struct captures_entry {
 
 	struct captures_place *places;
 	uint32_t	 n_places;
-	uint32_t	 place_at;	/* whose turn it is to be looked at */
+	uint32_t	 places_left;	/* to be looked at in this turn */
 	struct loop_timer *place_timer;	/* while there are places */
 	struct loop_timer *alone_timer;	/* all interfaces are gone: for how long? */
 };
@@ -119,12 +131,35 @@ void captures_on_look_timer(void *set);
 void captures_on_down_timer(void *set);
 void captures_on_alone_timer(void *entry);
 
+/* Every tap of this namespace is gone: so is the namespace. */
+void captures_links_lose(struct captures_entry *e, uint32_t netns);
+
 /* --- captures_look.c --- */
 
-/* Look at e's interfaces: open those that are wanted and are not open. */
-void captures_look_begin(struct captures_entry *e);
+/*
+ * Look at e's interfaces in place (NULL: the agent's own namespace): open
+ * those that are wanted and are not open.
+ */
+void captures_look_begin(struct captures_entry *e, struct captures_place *place);
 void captures_look_abandon(struct captures_entry *e);
+
+/* The answer of capagent, and the end, of a look. */
+void captures_look_listed(const struct err *err, const struct priv_interface *list,
+    size_t n, void *look);
+void captures_look_end(struct captures_look *look);
+
+/* --- captures_places.c --- */
+
+/* The namespaces that e's Start and sockets name.  E_NOMEM. */
+int captures_places_init(struct captures_entry *e) MUST_CHECK;
+void captures_places_fini(struct captures_entry *e);
 void captures_on_place_timer(void *entry);
+
+/* Ask for the interfaces of the place of look.  E_NOMEM, E_EOF (nothing to ask). */
+int captures_place_ask(struct captures_look *look) MUST_CHECK;
+
+/* It is there no more. */
+void captures_place_lose(struct captures_look *look);
 
 /* It may be captured after all: forget that it could not be. */
 void captures_look_forget(struct captures_entry *e, uint32_t netns, uint32_t ifindex);

@@ -160,7 +160,8 @@ consider_new(struct captures_entry *e, const struct link_change *now)
 		if (!e->taps[i]->is_gone && e->taps[i]->s.netns == 0 &&
 		    e->taps[i]->s.socket.ifindex == now->ifindex)
 			return;
-	if (now->is_gone || !now->is_up || wanted_request(&e->start, "", &iface) < 0)
+	if (now->is_gone || !now->is_up || !wanted_follows(&e->start) ||
+	    wanted_request(&e->start, "", &iface) < 0)
 		return;
 	e->wants_look = true;
 	loop_timer_set(e->set->look_timer, (int64_t)SETTLE_MS * NS_PER_MS);
@@ -195,6 +196,16 @@ captures_links_compare(struct captures_entry *e, uint32_t netns,
 		}
 		captures_link_apply(tap, &now);
 	}
+}
+
+void
+captures_links_lose(struct captures_entry *e, uint32_t netns)
+{
+	const struct link_change gone = { .is_gone = true };
+
+	for (uint32_t i = 0; i < e->n_taps; i++)
+		if (e->taps[i]->s.netns == netns)
+			captures_link_apply(e->taps[i], &gone);
 }
 
 void

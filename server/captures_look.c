@@ -2,9 +2,7 @@
  * captures_look - interfaces that come while a capture runs.
  *
  * Those that capagent permits are compared with what the Start asked for; what
- * is wanted, up and not open yet is opened, one after the other.  Other
- * network namespaces tell nothing by themselves: they are looked at once a
- * second while a capture has some.
+ * is wanted, up and not open yet is opened, one after the other.
  */
 #include <net/if.h>
 #include <stdio.h>
@@ -16,19 +14,6 @@
 #include "server/captures_int.h"
 #include "server/interfaces.h"
 #include "server/wanted.h"
-
-enum { PLACES_EVERY_S = 1 };
-
-struct captures_look {
-	struct captures_entry *entry;
-	struct priv_call_request *request;
-	struct captures_place *place;	/* NULL: the agent's own namespace */
-	struct priv_interface *found;	/* to be opened */
-	size_t		 n, at;
-	bool		 is_comparing;
-	struct captures_socket socket;	/* the one being opened */
-	struct open_one	*opening;
-};
 
 static void open_next(struct captures_look *look);
 
@@ -51,6 +36,7 @@ captures_look_abandon(struct captures_entry *e)
 
 	e->look = NULL;
 	e->wants_look = e->wants_compare = false;
+	e->places_left = 0;
 	if (look == NULL)
 		return;
 	if (look->request != NULL)
@@ -63,8 +49,8 @@ captures_look_abandon(struct captures_entry *e)
 	free(look);
 }
 
-static void
-end_look(struct captures_look *look)
+void
+captures_look_end(struct captures_look *look)
 {
 	struct captures_entry *e = look->entry;
 
@@ -308,7 +294,7 @@ open_next(struct captures_look *look)
 			return;
 		look->at++;
 	}
-	end_look(look);
+	captures_look_end(look);
 }
 
 /* --- looking --- */
@@ -338,48 +324,50 @@ choose(struct captures_look *look, const struct priv_interface *list, size_t n)
 	return E_OK;
 }
 
-static void
-listed(const struct err *err, const struct priv_interface *list, size_t n, void *arg)
+void
+captures_look_listed(const struct err *err, const struct priv_interface *list,
+    size_t n, void *arg)
 {
 	struct captures_look *look = arg;
 
 	look->request = NULL;
+	if (err->code == E_NOIFACE && look->place != NULL) {
+		captures_place_lose(look);
+		captures_look_end(look);
+		return;
+	}
 	if (err->code == E_OK && look->is_comparing)
 		captures_links_compare(look->entry, place_handle(look), list, n);
 	if (err->code != E_OK || choose(look, list, n) != E_OK) {
 		log_warn(LOG_CAPTURE, "interfaces: look for new ones: %s",
 		    err->code != E_OK ? err->what : "out of memory");
-		end_look(look);
+		captures_look_end(look);
 		return;
 	}
 	open_next(look);
 }
 
 void
-captures_look_begin(struct captures_entry *e)
+captures_look_begin(struct captures_entry *e, struct captures_place *place)
 {
-	struct captures_look *look;
+	struct captures_look *look = calloc(1, sizeof(*look));
+	int rc = E_OK;
 
-	if (!wanted_follows(&e->start) && !e->wants_compare) {
-		e->wants_look = false;
-		return;
-	}
-	look = calloc(1, sizeof(*look));
 	if (look == NULL)
 		return;
 	look->entry = e;
-	look->is_comparing = e->wants_compare;
-	e->wants_look = e->wants_compare = false;
-	look->request = priv_call_list(e->set->net->call, listed, look);
-	if (look->request == NULL) {
+	look->place = place;
+	look->is_comparing = place != NULL || e->wants_compare;
+	if (place != NULL) {
+		rc = captures_place_ask(look);
+	} else {
+		e->wants_look = e->wants_compare = false;
+		look->request = priv_call_list(e->set->net->call,
+		    captures_look_listed, look);
+	}
+	if (rc != E_OK || look->request == NULL) {
 		free(look);
 		return;
 	}
 	e->look = look;
-}
-
-void
-captures_on_place_timer(void *arg)
-{
-	(void)arg;
 }
