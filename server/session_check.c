@@ -107,7 +107,7 @@ apply_policy(struct session *s)
 	if (is_promiscuous && !cfg->promiscuous)
 		session_note(s, "the agent's configuration allows no promiscuous mode");
 	if (cfg->has_mandatory)
-		session_note(s, "the agent adds its own mandatory filter");
+		session_note(s, "the agent's own mandatory filter runs first");
 }
 
 int

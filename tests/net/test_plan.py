@@ -128,4 +128,4 @@ def test_a_plan_is_refused_as_the_capture_would_be(lab, agent):
 def test_what_policy_takes_away_is_in_the_plan(lab):
     lab.agent(conf="promiscuous = no\nmax-snaplen = 128\nmandatory-filter = not port 22\n")
     text = plan(lab, "-i", "cap0", "-s", "1000")
-    assert "promiscuous" in text and "mandatory filter" in text and "128" in text
+    assert "promiscuous" in text and "mandatory filter runs first" in text and "128" in text
