@@ -85,11 +85,12 @@ copy_program(const struct prologue *linked, struct msg_plan_interface *p)
 }
 
 static void
-describe_ring(struct plan *plan, uint32_t snaplen, struct msg_plan_interface *p)
+describe_ring(struct plan *plan, const struct captures_socket *s, uint32_t snaplen,
+    struct msg_plan_interface *p)
 {
 	struct ring_geometry g;
 
-	if (ring_geometry_make(plan->cfg.ring_bytes, snaplen, &g) != E_OK)
+	if (ring_geometry_make(plan->cfg.ring_bytes, snaplen, s->max_packet, &g) != E_OK)
 		return;
 	p->ring_bytes = ring_geometry_bytes(&g);
 	p->block_bytes = g.block_size;
@@ -112,7 +113,7 @@ describe(struct plan *plan, uint32_t i, struct prologue *linked, struct err *err
 	p->exact_vlan = filter_of(start, s)->exact_vlan;
 	if (copy_program(linked, p) != E_OK)
 		return err_set(err, E_NOMEM, "plan: out of memory");
-	describe_ring(plan, linked->open_snaplen, p);
+	describe_ring(plan, s, linked->open_snaplen, p);
 	warn_of_place(p, s);
 	if (s->socket.link.is_cooked)
 		warn(p, "cooked: packets have a made header instead of the device's own, "

@@ -67,6 +67,55 @@ ask(int fd, uint16_t flags, uint32_t ifindex, uint32_t seq, struct err *err)
 	return E_OK;
 }
 
+/* linux/if_link.h has these from Linux 6.3 on. */
+enum { LINK_GSO_IPV4_MAX_SIZE = 63, LINK_GRO_IPV4_MAX_SIZE = 64 };
+
+/* A device of software may be handed packets that its peer's limits made. */
+static bool
+has_kind(const struct rtattr *info)
+{
+	size_t len = RTA_PAYLOAD(info);
+
+	for (struct rtattr *a = RTA_DATA(info); RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if (a->rta_type == IFLA_INFO_KIND)
+			return true;
+	return false;
+}
+
+/*
+ * The largest packet that the device can show: what its MTU lets through, or
+ * what segmentation and its reverse on this device make of them.
+ */
+static uint32_t
+longest_packet(struct rtattr *first, size_t len)
+{
+	uint32_t longest = 0, value;
+
+	for (struct rtattr *a = first; RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+		switch (a->rta_type & NLA_TYPE_MASK) {
+		case IFLA_LINKINFO:
+			if (has_kind(a))
+				return 0;
+			break;
+		case IFLA_MTU:
+		case IFLA_GSO_MAX_SIZE:
+		case IFLA_GRO_MAX_SIZE:
+		case LINK_GSO_IPV4_MAX_SIZE:
+		case LINK_GRO_IPV4_MAX_SIZE:
+			if (RTA_PAYLOAD(a) != sizeof(value))
+				return 0;
+			memcpy(&value, RTA_DATA(a), sizeof(value));
+			if (value > longest)
+				longest = value;
+			break;
+		default:
+			break;
+		}
+	}
+	/* Every device that has no offloads of its own still meets 64 KiB. */
+	return longest < UINT16_MAX ? UINT16_MAX : longest;
+}
+
 /* False for a message that is no usable interface. */
 static bool
 parse_link(struct nlmsghdr *hdr, struct priv_interface *ret_interface)
@@ -83,6 +132,7 @@ parse_link(struct nlmsghdr *hdr, struct priv_interface *ret_interface)
 	i.arphrd = link->ifi_type;
 	i.flags = link->ifi_flags;
 	len = hdr->nlmsg_len - NLMSG_LENGTH(sizeof(*link));
+	i.max_packet = longest_packet(IFLA_RTA(link), len);
 	for (struct rtattr *a = IFLA_RTA(link); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
 		size_t size = RTA_PAYLOAD(a);
 

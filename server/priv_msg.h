@@ -148,6 +148,7 @@ struct priv_interface {
 	uint32_t	 link_type;	/* default of link_type_choices() */
 	uint32_t	 flags;		/* IFF_UP, IFF_RUNNING, IFF_LOOPBACK .. */
 	uint32_t	 mtu;
+	uint32_t	 max_packet;	/* that MTU and offloads can make; 0: no bound is known */
 	uint16_t	 arphrd;
 	uint8_t		 mac_len;	/* 0..8 */
 	uint8_t		 reserved;

@@ -277,7 +277,8 @@ priv_open_socket(const struct priv_open_wish *wish, struct priv_open_done *ret_d
 	if (wish->interface->index != 0 && (wish->interface->flags & IFF_UP) == 0)
 		return err_set(err, E_IFDOWN, "interface '%s': is down: set it up first",
 		    wish->interface->name);
-	ret = ring_geometry_make(wish->ring_bytes, wish->snaplen, &done.ring);
+	ret = ring_geometry_make(wish->ring_bytes, wish->snaplen,
+	    wish->interface->max_packet, &done.ring);
 	if (ret != E_OK)
 		return err_set(err, ret, "interface '%s': ring: less than %d bytes",
 		    wish->interface->name, PRIV_MIN_RING);

@@ -21,14 +21,15 @@ retire_ms(uint32_t block_nr)
 }
 
 int
-ring_geometry_make(uint64_t ring_bytes, uint32_t snaplen,
+ring_geometry_make(uint64_t ring_bytes, uint32_t snaplen, uint32_t max_packet,
     struct ring_geometry *ret_geometry)
 {
+	uint32_t longest = max_packet != 0 && max_packet < snaplen ? max_packet : snaplen;
 	uint32_t block = MIN_BLOCK;
 
 	if (ring_bytes < PRIV_MIN_RING)
 		return E_LIMIT;
-	while (block < snaplen + HEADROOM)
+	while (block < longest + HEADROOM)
 		block *= 2;
 	*ret_geometry = (struct ring_geometry){
 		.block_size = block,

@@ -20,13 +20,14 @@ struct ring_geometry {
 };
 
 /*
- * Divide ring_bytes into blocks for packets of up to snaplen bytes: many
- * small blocks, and at least 250 ms until a reader that pauses loses
- * packets at a low rate.
+ * Divide ring_bytes into blocks for packets of up to snaplen bytes, or fewer
+ * when the interface makes none of more than max_packet (0: not known): many
+ * small blocks, and at least 250 ms until a reader that pauses loses packets
+ * at a low rate.
  *
  * E_LIMIT  ring_bytes is less than PRIV_MIN_RING
  */
-int ring_geometry_make(uint64_t ring_bytes, uint32_t snaplen,
+int ring_geometry_make(uint64_t ring_bytes, uint32_t snaplen, uint32_t max_packet,
     struct ring_geometry *ret_geometry) MUST_CHECK;
 
 /* Take 5 % off, at least a block; false at the minimum. */

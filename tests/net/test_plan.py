@@ -50,6 +50,13 @@ def test_a_plan_captures_nothing(lab, agent):
     assert not kernel_programs(lab)
 
 
+def test_blocks_of_a_ring_hold_what_the_interface_can_show(lab, agent):
+    # Loopback makes packets of 64 KiB at most; veth takes what its peer made.
+    assert "blocks of 128 KiB" in plan(lab, "-i", "lo")
+    assert "blocks of 512 KiB" in plan(lab, "-i", "cap0")
+    assert "blocks of 128 KiB" in plan(lab, "-i", "cap0", "-s", "96")
+
+
 class Steady:
     """Sends frames until left, so that a plan has something to look at."""
 

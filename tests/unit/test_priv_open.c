@@ -19,7 +19,7 @@ geometry(uint64_t bytes, uint32_t snaplen)
 {
 	struct ring_geometry g;
 
-	assert_int_equal(ring_geometry_make(bytes, snaplen, &g), E_OK);
+	assert_int_equal(ring_geometry_make(bytes, snaplen, 0, &g), E_OK);
 	return g;
 }
 
@@ -32,6 +32,20 @@ the_default_ring_has_128_blocks_for_the_largest_packets(void **state)
 	assert_int_equal(g.block_size, 512 << 10);
 	assert_int_equal(g.block_nr, 128);
 	assert_int_equal(g.retire_ms, 2);
+}
+
+static void
+blocks_are_no_larger_than_the_interface_can_need(void **state)
+{
+	struct ring_geometry g;
+
+	(void)state;
+	assert_int_equal(ring_geometry_make(64 << 20, 262144, 65536, &g), E_OK);
+	assert_int_equal(g.block_size, 128 << 10);
+	assert_int_equal(ring_geometry_make(64 << 20, 262144, 200000, &g), E_OK);
+	assert_int_equal(g.block_size, 256 << 10);
+	assert_int_equal(ring_geometry_make(64 << 20, 96, 200000, &g), E_OK);
+	assert_int_equal(g.block_size, 128 << 10);
 }
 
 static void
@@ -65,7 +79,7 @@ a_ring_below_the_minimum_is_refused(void **state)
 	struct ring_geometry g = { .block_nr = 7 };
 
 	(void)state;
-	assert_int_equal(ring_geometry_make(PRIV_MIN_RING - 1, 1, &g), E_LIMIT);
+	assert_int_equal(ring_geometry_make(PRIV_MIN_RING - 1, 1, 0, &g), E_LIMIT);
 	assert_int_equal(g.block_nr, 7);
 }
 
@@ -231,6 +245,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_default_ring_has_128_blocks_for_the_largest_packets),
+		cmocka_unit_test(blocks_are_no_larger_than_the_interface_can_need),
 		cmocka_unit_test(every_ring_keeps_its_promises),
 		cmocka_unit_test(a_ring_below_the_minimum_is_refused),
 		cmocka_unit_test(shrinking_ends_at_the_minimum_with_the_pause_kept),

@@ -84,7 +84,7 @@ fake_open(const struct priv_open_wish *wish, struct priv_open_done *ret, struct 
 	    PRIV_TIME_ADAPTER_UNSYNCED : PRIV_TIME_HOST;
 	strcpy(ret->note, "a note");
 	kernel.n_opened++;
-	assert_int_equal(ring_geometry_make(wish->ring_bytes, wish->snaplen, &ret->ring), E_OK);
+	assert_int_equal(ring_geometry_make(wish->ring_bytes, wish->snaplen, 0, &ret->ring), E_OK);
 	ret->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	assert_int_not_equal(ret->fd, -1);
 	ret->is_promiscuous = wish->is_promiscuous;
