@@ -26,7 +26,7 @@ enum {
 	LINK_EN3MB = 2, LINK_PRONET = 4, LINK_CHAOS = 5, LINK_IEEE802 = 6, LINK_FDDI = 10,
 	LINK_C_HDLC = 104, LINK_IEEE802_11 = 105, LINK_FRELAY = 107, LINK_LTALK = 114,
 	LINK_PRISM = 119, LINK_IP_OVER_FC = 122, LINK_RADIOTAP = 127, LINK_ARCNET_LINUX = 129,
-	LINK_DOCSIS = 143, LINK_IRDA = 144, LINK_LAPD = 177, LINK_AX25_KISS = 202,
+	LINK_IRDA = 144, LINK_LAPD = 177, LINK_AX25_KISS = 202,
 	LINK_FC_2 = 224, LINK_FC_2_DELIMS = 225, LINK_CAN = 227, LINK_802_15_4_NOFCS = 230,
 	LINK_NETLINK = 253, LINK_VSOCK = 271,
 
@@ -145,6 +145,12 @@ link_type_made_header(uint32_t link_type)
 	default:
 		return 0;
 	}
+}
+
+bool
+link_type_is_ethernet(uint32_t link_type)
+{
+	return link_type == LINK_ETHERNET || link_type == LINK_DOCSIS;
 }
 
 static bool

@@ -20,6 +20,7 @@ enum {
 	LINK_ETHERNET = 1,
 	LINK_RAW_IP = 101,
 	LINK_SLL = 113,
+	LINK_DOCSIS = 143,
 	LINK_SLL2 = 276,
 
 	LINK_CHOICES_MAX = 8,
@@ -59,6 +60,12 @@ const uint32_t *link_type_all(size_t *ret_n);
  * for SLL and the types that have SLL's (IrDA, LAPD, netlink), else 0.
  */
 size_t link_type_made_header(uint32_t link_type);
+
+/*
+ * Are these frames of an Ethernet device?  DOCSIS is the name for them where
+ * a cable modem's head end puts its own frames on the wire.
+ */
+bool link_type_is_ethernet(uint32_t link_type);
 
 /* "EN10MB" into dst, or the number. */
 void link_type_name(uint32_t link_type, char *dst, size_t size);

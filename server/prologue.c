@@ -79,7 +79,7 @@ append_any_loopback(struct joined *j)
 static bool
 has_tagged_part(const struct prologue_config *cfg)
 {
-	return cfg->link_type == LINK_ETHERNET && !cfg->is_cooked && cfg->exact_vlan &&
+	return link_type_is_ethernet(cfg->link_type) && !cfg->is_cooked && cfg->exact_vlan &&
 	    cfg->n_filter > 0;
 }
 

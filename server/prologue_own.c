@@ -276,7 +276,7 @@ prologue_own_append(struct bpf_prog *prog, uint32_t link_type, uint32_t mark,
 		bpf_asm_insn(&a, ANCILLARY(SKF_AD_MARK));
 		bpf_asm_if(&a, IF_EQUAL(mark), p.reject);
 	}
-	if (own->n > 0 && link_type == LINK_ETHERNET)
+	if (own->n > 0 && link_type_is_ethernet(link_type))
 		emit_ethernet(&p);
 	else if (own->n > 0 && (link_type == LINK_RAW_IP || link_type == LINK_SLL2))
 		emit_ip(&p);

@@ -6,13 +6,15 @@
 #include <linux/if_packet.h>
 
 #include "common/bytes.h"
+#include "common/link_type.h"
 #include "proto/limits.h"
 
+#ifndef ETH_P_CANXL
+#define ETH_P_CANXL 0x000E
+#endif
+
 enum {
-	LINKTYPE_ETHERNET = 1,
-	LINKTYPE_DOCSIS = 143,
 	LINKTYPE_CAN = 227,
-	LINKTYPE_SLL2 = 276,
 
 	MAC_ADDRESSES_LEN = 12,		/* the tag's place is behind them */
 	VLAN_TAG_LEN = 4,
@@ -30,9 +32,8 @@ ring_layout_of(uint32_t link_type, bool is_cooked)
 {
 	/* IrDA, LAPD and netlink have SLL's header and a number of their own. */
 	if (is_cooked)
-		return link_type == LINKTYPE_SLL2 ? RING_SLL2 : RING_SLL;
-	/* DOCSIS comes in Ethernet frames: what the kernel takes for a tag goes back. */
-	if (link_type == LINKTYPE_ETHERNET || link_type == LINKTYPE_DOCSIS)
+		return link_type == LINK_SLL2 ? RING_SLL2 : RING_SLL;
+	if (link_type_is_ethernet(link_type))
 		return RING_ETHERNET;
 	return link_type == LINKTYPE_CAN ? RING_CAN : RING_PLAIN;
 }
@@ -89,7 +90,8 @@ is_can_protocol(const struct sockaddr_ll *sll)
 {
 	const uint8_t *p = (const uint8_t *)&sll->sll_protocol;
 
-	return get_be16(p) == ETH_P_CAN || get_be16(p) == ETH_P_CANFD;
+	return get_be16(p) == ETH_P_CAN || get_be16(p) == ETH_P_CANFD ||
+	    get_be16(p) == ETH_P_CANXL;
 }
 
 /* The kernel has a CAN identifier in host order, a file in network order. */
@@ -124,7 +126,8 @@ ring_front_make(enum ring_layout layout, const struct tpacket3_hdr *h,
 		put_sll2(sll, ret);
 		break;
 	case RING_CAN:
-		break;
+		put_can_id(h, src, ret);
+		return;
 	}
 	if (is_can_protocol(sll))
 		put_can_id(h, src, ret);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <linux/if_arp.h>
+
 #include "common/link_type.h"
 #include "server/captures.h"
 #include "server/net.h"
@@ -108,6 +110,17 @@ fill_info(const struct priv_interface *iface, uint32_t request, uint32_t link_ty
 		memcpy(ret_info->mac, iface->mac, sizeof(ret_info->mac));
 }
 
+/*
+ * Is what is sent received too?  On loopback, and by the rules of CAN drivers
+ * (a frame that was asked for as sent is not taken away there).
+ */
+static bool
+has_echo(const struct priv_interface *iface, enum start_direction direction)
+{
+	return (iface->flags & IFF_LOOPBACK) != 0 ||
+	    (iface->arphrd == ARPHRD_CAN && direction != START_OUT);
+}
+
 int
 wanted_socket(const struct msg_start *start, uint32_t request,
     const struct priv_interface *iface, uint32_t number,
@@ -115,7 +128,7 @@ wanted_socket(const struct msg_start *start, uint32_t request,
     struct err *err)
 {
 	const struct msg_interface_request *asked = &start->interfaces[request];
-	bool is_loopback = (iface->flags & IFF_LOOPBACK) != 0;
+	bool is_loopback = has_echo(iface, start->direction);
 	struct link_choice link = { 0 };
 	int rc;
 

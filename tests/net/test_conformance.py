@@ -10,6 +10,7 @@ Where the answer differs on purpose, the case says how:
 """
 import contextlib
 import random
+import socket
 import struct
 from collections import namedtuple
 
@@ -82,6 +83,14 @@ CASES = [
     cooked("IP6GRE", 823),
     cooked("IPv6 tunnel", 769),
     # Chosen: what libpcap has by default, and what it offers as well.
+    same("CAN", tun_of(280, 0x0C), noise(b"\x01\x02\x03\x84\x08\0\0\0"), 227),
+    same("CAN FD", tun_of(280, 0x0D), noise(b"\x01\x02\x03\x84\x40\0\0\0"), 227),
+    # With a header that libpcap makes: that of SLL, under names of their own.
+    same("netlink", tun_of(824, 0x10), noise(), 253),
+    same("IrDA", tun_of(783, 0x17), noise(), 144),
+    Case("PPP as SLL", tun_of(512), lambda: devices.ip_packets(COUNT), SLL, SLL,
+         ("-y", "LINUX_SLL")),
+    chosen("veth as DOCSIS", devices.veth, ethernet(), 143, "DOCSIS"),
     chosen("Fibre Channel as IP", tun_of(784), noise(), 122, "IP_OVER_FC"),
     same("802.11", tun_of(801, 4), noise(b"\x08\x00"), 105),
     same("802.11 with Prism", tun_of(802, 4), noise(b"\0\0\0\x44\0\0\0\x90"), 119),
@@ -181,3 +190,23 @@ def test_any_has_what_tcpdump_has_of_any_and_headers_and_tags_too(lab, agent):
         assert [p.data for p in ours.packets if of[p.iface] == names[name]] == frames_sent
     expected = [as_sll2(p, of[p.iface]) for p in ours.packets if of[p.iface] is not None]
     assert sorted(expected) == sorted(packets_of_sll2(theirs, names.values()))
+
+
+def test_outgoing_can_frames_are_left_to_their_echo(lab, agent):
+    """CAN drivers loop back what is sent: as on loopback, each frame would be there twice."""
+    frame = struct.pack("=IB3x8s", 0x123, 8, b"incoming")
+    with devices.tun(lab.net, 280, 0x0C) as device:
+        theirs = lab.tcpdump(lab.file("tcpdump"), "-c", "2", iface=device.name)
+        client = lab.capture("-i", device.name, "-w", lab.file("ours.pcapng"))
+        sender = lab.net.socket(lab.net.sensor, socket.AF_PACKET, socket.SOCK_RAW, 0)
+        with sender:
+            sender.bind((device.name, 0x0C))
+            device.send([frame])
+            sender.send(frame.replace(b"incoming", b"outgoing"))
+            device.send([frame])
+        assert theirs.wait() == 0
+        assert client.interrupt() == 0
+    ours = capfile.read(lab.file("ours.pcapng"))
+    assert [p.data[8:] for p in ours.packets] == [b"incoming"] * 2
+    assert ours.records() == capfile.read(lab.file("tcpdump")).records()
+    assert client.counts() == {"captured": 2, "received": 2, "dropped": 0}

@@ -161,6 +161,17 @@ def test_any_is_promiscuous_where_a_cooked_socket_could_not_be(lab, agent):
                "end of promiscuous mode")
 
 
+def test_another_name_for_ethernet_does_not_echo_either(lab, agent):
+    """The line that carries the captures, under a link type without known layers."""
+    path = lab.file("a.pcapng")
+    watching = lab.capture("-i", "mgmt0", "-y", "DOCSIS", "-w", path)
+    client = lab.capture("-i", "cap0", "-w", lab.file("b.pcapng"))
+    lab.sender().send_paced(frames.numbered(500), 5000)
+    assert [client.interrupt(), watching.interrupt()] == [0, 0]
+    assert len(capfile.read(lab.file("b.pcapng")).packets) == 500
+    assert capfile.read(path).packets == []
+
+
 def test_a_buffer_beyond_all_limits_becomes_what_the_agent_has(lab):
     lab.agent(conf="ring-memory = 24MiB\n")
     client = lab.capture("-i", "cap0", "-B", "1024G", "-w", lab.file("a.pcapng"))

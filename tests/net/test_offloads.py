@@ -140,6 +140,30 @@ def test_every_byte_of_a_connection_is_in_the_lengths(lab, agent, kind, snaplen)
     assert at == len(content)
 
 
+@pytest.mark.parametrize("address", ["10.8.0.2", "10.8.0.1"], ids=["received", "sent"])
+def test_unfinished_checksums_and_segmentation_are_marked(lab, agent, address):
+    """In the packet block's flags, as the kernel told a plain socket too."""
+    path = lab.file("a.pcapng")
+    with addressed_line(lab.net), contextlib.closing(
+            witness.Witness(lab.net, lab.net.sensor, "near1")) as plain:
+        client = lab.capture("-i", "near1", "-w", path)
+        port = transfer(lab.net, socket.AF_INET, address, bytes(MIB))
+        assert client.interrupt() == 0
+        got = [p for p in capfile.read(path).packets if segment(p, port)]
+        seen = []
+        while len(seen) < len(got):
+            seen += [s for s in plain.read(1) if segment(s, port)]
+    # Bits 9, 10 and 11 of epb_flags; two sockets may see two packets in either order.
+    marks = sorted((p.data, p.flags >> 9 & 7) for p in got)
+    assert marks == sorted((s.data, flags_of(s.status)) for s in seen)
+    assert {mark for _, mark in marks} >= {1, 5}
+
+
+def flags_of(status):
+    """pcapng's: checksum not ready, checksum verified, to be segmented."""
+    return (status >> 3 & 1) | (status >> 7 & 1) << 1 | (status >> 8 & 1) << 2
+
+
 def test_frames_of_every_size_are_whole(lab, agent):
     """From the shortest that the kernel sends to jumbo, each with its own size."""
     sizes = [*range(14, 130), *range(1500, 1530), 2048, 4096, 8191, 8999, 9000, 9014]

@@ -10,7 +10,7 @@ import sys
 from collections import namedtuple
 
 ETHERNET, RAW_IP, SLL, SLL2 = 1, 101, 113, 276
-IRDA, CAN, NETLINK = 144, 227, 253
+DOCSIS, IRDA, CAN, NETLINK = 143, 144, 227, 253
 COOKED = (SLL, SLL2, IRDA, NETLINK)  # a header is made
 OUTGOING = 4
 
@@ -89,7 +89,7 @@ def record(seen, link_type, ifindex=0):
     elif link_type == CAN:
         # The kernel has the identifier in the byte order of the machine.
         data = data[:4][::-1] + data[4:] if sys.byteorder == "little" else data
-    elif seen.tag is not None and link_type == ETHERNET:
+    elif seen.tag is not None and link_type in (ETHERNET, DOCSIS):
         extra = struct.pack(">HH", *seen.tag)
         data = data[:12] + extra + data[12:]
     return (seen.ts_ns, seen.orig_len + len(extra), data)

@@ -316,11 +316,37 @@ a_cooked_packet_gets_an_sll2_header(void **state)
 	unseal();
 }
 
+/* netlink and IrDA have SLL's header under link types of their own. */
+static void
+another_cooked_packet_gets_an_sll_header(void **state)
+{
+	static const uint32_t link_types[] = { 113, 144, 177, 253 };
+	static const uint8_t header[16] = { 0, 4, 0x02, 0x00, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0,
+	    0x08, 0x00 };
+	struct made_packet made = { .snaplen = 40, .len = 99, .mac = 96,
+	    .type = PACKET_OUTGOING, .protocol = ETH_P_IP, .data = frame_bytes };
+	struct ring_link cooked = { .snaplen = 262144, .is_cooked = true };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(link_types); i++) {
+		struct packet_ref p;
+
+		cooked.link_type = link_types[i];
+		p = deliver(&made, &cooked);
+		assert_int_equal(p.meta.captured_len, 56);
+		assert_int_equal(p.meta.original_len, 115);
+		assert_memory_equal(p.data, header, sizeof(header));
+		assert_memory_equal(p.data + 16, frame_bytes, 40);
+	}
+	unseal();
+}
+
 static void
 can_ids_are_put_into_network_order(void **state)
 {
 	struct ring_link cooked = { .link_type = 276, .snaplen = 262144,
 	    .is_cooked = true };
+	struct ring_link can = { .link_type = 227, .snaplen = 262144 };
 	uint8_t bytes[16] = { 0 };
 	uint32_t id = 0x12345678;
 	struct made_packet made = { .snaplen = 16, .len = 16,
@@ -332,6 +358,8 @@ can_ids_are_put_into_network_order(void **state)
 	    "\x12\x34\x56\x78\0", 5);
 	made.protocol = ETH_P_IP;
 	assert_memory_equal(deliver(&made, &cooked).data + 20, bytes, 5);
+	/* A CAN device has nothing else. */
+	assert_memory_equal(deliver(&made, &can).data, "\x12\x34\x56\x78\0", 5);
 	unseal();
 }
 
@@ -614,6 +642,8 @@ send_datagrams(unsigned n)
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
+	/* To itself: nobody answers that the port is closed. */
+	assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof(to)), 0);
 	for (unsigned i = 0; i < n; i++)
 		sendto(fd, "ringring", 8, 0, (struct sockaddr *)&to, sizeof(to));
 	close(fd);
@@ -710,6 +740,7 @@ main(void)
 		RING_TEST(a_tag_behind_the_cut_counts_and_other_links_have_none),
 		RING_TEST(snaplen_cuts_what_was_made),
 		RING_TEST(a_cooked_packet_gets_an_sll2_header),
+		RING_TEST(another_cooked_packet_gets_an_sll_header),
 		RING_TEST(can_ids_are_put_into_network_order),
 		RING_TEST(outgoing_copies_on_loopback_are_skipped),
 		RING_TEST(packet_types_stay_in_range),
