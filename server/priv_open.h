@@ -67,7 +67,7 @@ int priv_open_socket(const struct priv_open_wish *wish,
 
 /*
  * Replace the filter of an open capture at once: no packet falls between.
- * E_FILTER (sys ENOMEM as above), E_SYS.
+ * E_FILTER (sys ENOMEM as above; the old filter counts too), E_SYS.
  */
 int priv_open_filter(int fd, const struct bpf_prog *filter, struct err *err)
     MUST_CHECK;

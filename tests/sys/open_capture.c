@@ -288,6 +288,53 @@ an_interface_that_is_down_or_gone_is_named_as_such(void **state)
 	assert_int_equal(done.fd, -7);
 }
 
+/* A filter of 4096 instructions, and the kernel's limit lowered in here. */
+static void
+a_filter_above_the_kernels_limit_is_told_apart(void **state)
+{
+	static struct bpf_prog large;
+	struct priv_interface veth0 = find("veth0");
+	struct priv_open_wish wish = {
+		.interface = &veth0, .filter = &large, .ring_bytes = PRIV_MIN_RING,
+		.snaplen = 1500,
+	};
+	struct priv_open_done done;
+	struct err err;
+
+	(void)state;
+	for (large.n = 0; large.n < BPF_PROG_MAX - 1; large.n++)
+		large.insns[large.n] = (struct bpf_insn_raw){ BPF_LD | BPF_IMM, 0, 0, 1 };
+	large.insns[large.n++] = (struct bpf_insn_raw){ BPF_RET | BPF_K, 0, 0, 262144 };
+	done = open_on(&veth0, &large, false, false);
+	run("echo 20480 >/proc/sys/net/core/optmem_max");
+	assert_int_equal(priv_open_filter(done.fd, &large, &err), E_FILTER);
+	assert_int_equal(err.sys, ENOMEM);
+	assert_non_null(strstr(err.what, "net.core.optmem_max allows, now 20480"));
+	close(done.fd);
+	done = open_on(&veth0, &everything, false, false);
+	close(done.fd);
+	assert_int_equal(priv_open_socket(&wish, &done, &err), E_FILTER);
+	assert_int_equal(err.sys, ENOMEM);
+	assert_non_null(strstr(err.what, "'veth0'"));
+	run("echo 131072 >/proc/sys/net/core/optmem_max");
+}
+
+static void
+one_cooked_socket_sees_all_interfaces(void **state)
+{
+	const struct priv_interface any = { .name = "any", .arphrd = UINT16_MAX };
+	struct priv_open_done done = open_on(&any, &everything, false, true);
+
+	(void)state;
+	assert_false(done.is_promiscuous);
+	/* On veth1 as sent, on veth0 as received; the same the other way. */
+	send_frame("veth1", LAST);
+	assert_seen(done.fd, 2);
+	send_frame("veth0", LAST);
+	assert_seen(done.fd, 2);
+	close(done.fd);
+}
+
 static int
 set_up(void **state)
 {
@@ -298,6 +345,8 @@ set_up(void **state)
 		perror("unshare: needs root");
 		return -1;
 	}
+	/* The limits of the namespace that is entered here, as in service. */
+	priv_open_init();
 	run("ip link set lo up");
 	run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1");
 	run("ip link add veth0 type veth peer name veth1");
@@ -319,6 +368,8 @@ main(void)
 		cmocka_unit_test(the_socket_cannot_be_bound_to_another_interface),
 		cmocka_unit_test(promiscuous_mode_ends_with_the_last_descriptor),
 		cmocka_unit_test(an_interface_that_is_down_or_gone_is_named_as_such),
+		cmocka_unit_test(a_filter_above_the_kernels_limit_is_told_apart),
+		cmocka_unit_test(one_cooked_socket_sees_all_interfaces),
 	};
 
 	return cmocka_run_group_tests_name("server/priv_open, real", tests, set_up, NULL);

@@ -328,13 +328,18 @@ show_known(void)
 static void
 try_policy(void)
 {
-	static union priv_msg reply;
+	static union priv_msg msg, reply;
 	int fd = -1;
 
 	say(find_interface("lo") == 0, "list an interface that is not permitted",
 	    "not in the list");
 	say(open_capture(1, 2, &reply, &fd) == E_DENIED && fd == -1,
 	    "open an interface that is not permitted", reply.open_reply.text);
+	memset(&msg, 0, sizeof(msg));
+	msg.netns.kind = PRIV_NETNS_PID;
+	msg.netns.number = (uint32_t)getpid();
+	say(ask(&msg, PRIV_NETNS, &reply, &fd) == E_DENIED, "enter another network namespace",
+	    reply.netns_reply.text);
 	say(open_capture(find_interface(INTERFACE), 2, &reply, &fd) == E_LIMIT && fd == -1,
 	    "more captures than permitted", reply.open_reply.text);
 }

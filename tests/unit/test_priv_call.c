@@ -464,6 +464,173 @@ a_setup_out_of_order_or_cut_short_is_refused_and_leaves_nothing_open(void **stat
 	close(after);
 }
 
+/* --- network namespaces --- */
+
+static struct priv_netns_name names_got[40];
+static size_t n_names_got;
+static uint32_t handle_got;
+static unsigned n_netns;
+
+static void
+on_names(const struct err *err, const struct priv_netns_name *names, size_t n, void *arg)
+{
+	struct lab *lab = arg;
+
+	lab->err = *err;
+	n_names_got = n;
+	assert_in_range(n, 0, ARRAY_LEN(names_got));
+	if (n > 0)
+		memcpy(names_got, names, n * sizeof(*names));
+}
+
+static void
+on_netns(const struct err *err, uint32_t handle, void *arg)
+{
+	struct lab *lab = arg;
+
+	lab->err = *err;
+	handle_got = handle;
+	n_netns++;
+}
+
+static void
+names_of_several_pages_are_one_answer(void **state)
+{
+	struct lab *lab = lab_new();
+	static union priv_msg msg;
+
+	(void)state;
+	assert_non_null(priv_call_netns_names(lab->call, on_names, lab));
+	take(lab, PRIV_NETNS_LIST);
+	assert_int_equal(lab->got.netns_list.start, 0);
+	memset(&msg, 0, sizeof(msg));
+	msg.netns_list_reply.n = PRIV_LIST_COUNT;
+	msg.netns_list_reply.next = 50;
+	for (uint32_t i = 0; i < PRIV_LIST_COUNT; i++)
+		msg.netns_list_reply.names[i].number = i + 1;
+	reply(lab, &msg, PRIV_NETNS_LIST_REPLY, lab->got.hdr.request_id, -1);
+	take(lab, PRIV_NETNS_LIST);
+	assert_int_equal(lab->got.netns_list.start, 50);
+	memset(&msg, 0, sizeof(msg));
+	msg.netns_list_reply.n = 1;
+	msg.netns_list_reply.names[0].number = 50;
+	strcpy(msg.netns_list_reply.names[0].name, "blue");
+	reply(lab, &msg, PRIV_NETNS_LIST_REPLY, lab->got.hdr.request_id, -1);
+	assert_int_equal(lab->err.code, E_OK);
+	assert_int_equal(n_names_got, PRIV_LIST_COUNT + 1);
+	assert_int_equal(names_got[3].number, 4);
+	assert_int_equal(names_got[PRIV_LIST_COUNT].number, 50);
+	assert_string_equal(names_got[PRIV_LIST_COUNT].name, "blue");
+	lab_free(lab);
+}
+
+static void
+a_handle_of_a_namespace_is_used_and_closed(void **state)
+{
+	struct lab *lab = lab_new();
+	static union priv_msg msg;
+
+	(void)state;
+	assert_non_null(priv_call_netns(lab->call, PRIV_NETNS_PID, 77, on_netns, lab));
+	take(lab, PRIV_NETNS);
+	assert_int_equal(lab->got.netns.kind, PRIV_NETNS_PID);
+	assert_int_equal(lab->got.netns.number, 77);
+	memset(&msg, 0, sizeof(msg));
+	msg.netns_reply.handle = 5;
+	reply(lab, &msg, PRIV_NETNS_REPLY, lab->got.hdr.request_id, -1);
+	assert_int_equal(lab->err.code, E_OK);
+	assert_int_equal(handle_got, 5);
+
+	assert_non_null(priv_call_list_in(lab->call, 5, on_list, lab));
+	take(lab, PRIV_LIST);
+	assert_int_equal(lab->got.list.netns, 5);
+	priv_call_netns_close(lab->call, 5);
+	priv_call_netns_close(lab->call, 0);
+	take(lab, PRIV_NETNS_CLOSE);
+	assert_int_equal(lab->got.netns_close.handle, 5);
+	assert_nothing_was_sent(lab);
+	memset(&msg, 0, sizeof(msg));
+	reply(lab, &msg, PRIV_NETNS_CLOSE_REPLY, lab->got.hdr.request_id, -1);
+	assert_int_equal(lab->n_gone, 0);
+	lab_free(lab);
+}
+
+static void
+a_refused_namespace_has_no_handle(void **state)
+{
+	struct lab *lab = lab_new();
+	static union priv_msg msg;
+
+	(void)state;
+	handle_got = 9;
+	assert_non_null(priv_call_netns(lab->call, PRIV_NETNS_NAMED, 1, on_netns, lab));
+	take(lab, PRIV_NETNS);
+	memset(&msg, 0, sizeof(msg));
+	msg.netns_reply.code = E_DENIED;
+	strcpy(msg.netns_reply.text, "not permitted");
+	reply(lab, &msg, PRIV_NETNS_REPLY, lab->got.hdr.request_id, -1);
+	assert_int_equal(lab->err.code, E_DENIED);
+	assert_string_equal(lab->err.what, "not permitted");
+	assert_int_equal(handle_got, 0);
+	lab_free(lab);
+}
+
+static void
+a_namespace_that_nobody_wants_any_more_is_closed_again(void **state)
+{
+	struct lab *lab = lab_new();
+	struct priv_call_request *request;
+	static union priv_msg msg;
+
+	(void)state;
+	n_netns = 0;
+	for (uint32_t handle = 0; handle < 2; handle++) {
+		request = priv_call_netns(lab->call, PRIV_NETNS_NAMED, 1, on_netns, lab);
+		assert_non_null(request);
+		take(lab, PRIV_NETNS);
+		priv_call_cancel(lab->call, request);
+		memset(&msg, 0, sizeof(msg));
+		msg.netns_reply.handle = handle;
+		reply(lab, &msg, PRIV_NETNS_REPLY, lab->got.hdr.request_id, -1);
+		/* The agent's own namespace has nothing to close. */
+		if (handle == 0)
+			assert_nothing_was_sent(lab);
+		else
+			take(lab, PRIV_NETNS_CLOSE);
+	}
+	assert_int_equal(lab->got.netns_close.handle, 1);
+	assert_int_equal(n_netns, 0);
+	lab_free(lab);
+}
+
+static void
+cooked_follows_from_the_link_type(void **state)
+{
+	static const struct { uint32_t link_type; bool is_cooked; } cases[] = {
+		{ LINK_ETHERNET, false }, { LINK_RAW_IP, false }, { 143, false },
+		{ LINK_SLL2, true }, { LINK_SLL, true }, { 253, true },
+	};
+	struct lab *lab = lab_new();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct priv_open_request request = {
+			.capture = 1, .ifindex = 2, .link_type = cases[i].link_type, .netns = 3,
+			.flags = PRIV_OPEN_ADAPTER_TIME | (cases[i].is_cooked ? 0 :
+			    PRIV_OPEN_COOKED),
+			.insns = &accept_all, .n_insns = 1,
+		};
+
+		assert_non_null(priv_call_open(lab->call, &request, on_open, lab));
+		take(lab, PRIV_OPEN);
+		assert_int_equal((lab->got.open.flags & PRIV_OPEN_COOKED) != 0,
+		    cases[i].is_cooked);
+		assert_true((lab->got.open.flags & PRIV_OPEN_ADAPTER_TIME) != 0);
+		assert_int_equal(lab->got.open.netns, 3);
+	}
+	lab_free(lab);
+}
+
 int
 main(void)
 {
@@ -477,6 +644,11 @@ main(void)
 		cmocka_unit_test(the_end_is_told_and_requests_go_on),
 		cmocka_unit_test(when_capagent_is_gone_every_request_fails_once),
 		cmocka_unit_test(an_answer_to_nothing_breaks_the_boundary),
+		cmocka_unit_test(names_of_several_pages_are_one_answer),
+		cmocka_unit_test(a_handle_of_a_namespace_is_used_and_closed),
+		cmocka_unit_test(a_refused_namespace_has_no_handle),
+		cmocka_unit_test(a_namespace_that_nobody_wants_any_more_is_closed_again),
+		cmocka_unit_test(cooked_follows_from_the_link_type),
 		cmocka_unit_test(a_setup_arrives_complete),
 		cmocka_unit_test(
 		    a_setup_out_of_order_or_cut_short_is_refused_and_leaves_nothing_open),
