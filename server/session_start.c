@@ -18,6 +18,7 @@
 #include "server/own_addresses.h"
 #include "server/session_int.h"
 #include "server/stream.h"
+#include "server/wanted.h"
 
 enum {
 	RING_DEFAULT = 64 << 20,	/* of a capture, over all its interfaces */
@@ -201,6 +202,32 @@ hand_over(struct session *s)
 
 /* --- opening --- */
 
+/* Take the socket that could not be opened out of the list; the rest moves up. */
+static void
+leave_out(struct session *s)
+{
+	struct captures_socket *sock = &s->sockets[s->n_opened];
+
+	free(sock->info.addresses);
+	s->n_sockets--;
+	memmove(sock, sock + 1, (s->n_sockets - s->n_opened) * sizeof(*sock));
+	for (uint32_t i = s->n_opened; i < s->n_sockets; i++)
+		s->sockets[i].socket.link.iface = i;
+}
+
+/*
+ * Interfaces come and go while they are opened one after the other: one that a
+ * pattern found is no loss, and is captured when it is there again.
+ */
+static bool
+can_do_without(const struct session *s, int code)
+{
+	const struct captures_socket *sock = &s->sockets[s->n_opened];
+
+	return (code == E_NOIFACE || code == E_IFDOWN) && s->n_sockets > 1 &&
+	    wanted_is_pattern(&s->start.start.interfaces[sock->request]);
+}
+
 static void
 opened(const struct err *err, struct captures_socket *sock, void *arg)
 {
@@ -208,13 +235,16 @@ opened(const struct err *err, struct captures_socket *sock, void *arg)
 
 	(void)sock;
 	s->opening = NULL;
-	if (err->code != E_OK) {
+	if (err->code == E_OK)
+		s->n_opened++;
+	else if (can_do_without(s, err->code))
+		leave_out(s);
+	else {
 		refuse(s, err);
 		return;
 	}
 	if (err->what[0] != '\0')
 		session_note_interface(s, err->what);
-	s->n_opened++;
 	session_set_state(s, SESSION_STARTING);		/* time for the next one */
 	if (s->n_opened < s->n_sockets) {
 		open_next(s);

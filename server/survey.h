@@ -16,7 +16,7 @@
 #include "proto/codec.h"
 #include "server/net.h"
 
-enum { SURVEY_MAX_PLACES = 64 };	/* namespaces in one question */
+enum { SURVEY_MAX_PLACES = 1024 };	/* namespaces in one question */
 
 struct survey_place {
 	char		 netns[PROTO_MAX_NAME + 1];	/* "netns:blue"; "" own */

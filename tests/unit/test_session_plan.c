@@ -176,6 +176,31 @@ more_interfaces_than_may_be_are_refused_with_their_number(void **state)
 }
 
 static void
+an_interface_that_vanishes_before_it_is_opened_is_no_loss_to_a_pattern(void **state)
+{
+	struct session_lab *lab = *state;
+	struct msg msg = START("any");
+	const struct msg_started *started;
+
+	add_interface(lab, "a0", 40, IFF_UP);
+	lab->boundary.refuse_type = PRIV_OPEN;
+	lab->boundary.refuse_code = E_NOIFACE;
+	lab->boundary.n_to_refuse = 1;
+	started = start(lab, &msg);
+	assert_int_equal(started->n_interfaces, 2);
+	assert_string_equal(started->interfaces[0].name, "raw9");
+	assert_string_equal(started->interfaces[1].name, "a0");
+	assert_has(started->notes, "as asked");
+	peer_lab_close(lab->client);
+	session_lab_until_idle(lab);
+	/* All of them, or one that was named. */
+	lab->boundary.refuse_type = PRIV_OPEN;
+	assert_refused(lab, &msg, E_NOIFACE, "as asked");
+	msg = START("lo", "any");
+	assert_refused(lab, &msg, E_NOIFACE, "as asked");
+}
+
+static void
 the_rings_memory_is_divided(void **state)
 {
 	struct session_lab *lab = *state;
@@ -536,6 +561,7 @@ main(void)
 		IN_LAB(patterns_that_match_nothing_are_refused_only_when_nothing_is_left),
 		IN_LAB(one_interface_under_two_names_is_refused),
 		IN_LAB(more_interfaces_than_may_be_are_refused_with_their_number),
+		IN_LAB(an_interface_that_vanishes_before_it_is_opened_is_no_loss_to_a_pattern),
 		IN_LAB(the_rings_memory_is_divided),
 		IN_LAB(a_cooked_any_is_one_socket_with_what_it_loses_said),
 		IN_LAB(a_link_type_that_is_no_choice_is_refused_with_the_choices),
