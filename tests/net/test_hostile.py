@@ -278,12 +278,34 @@ def test_the_same_by_hand_but_valid_is_taken(lab, agent, pki):
         assert batch[15][0] == frames.numbered(1)[0][:77]
 
 
-def test_a_filter_for_another_link_type_is_refused(lab, agent, pki):
+def test_a_filter_for_another_link_type_is_asked_for_and_in_the_end_refused(lab, agent, pki):
     with Wire(lab, pki) as conn:
-        conn.send(wire.hello(), wire.start("cap0", [(RET, 0, 0, 77)], link_type=101))
-        number, fields = conn.receive_until(wire.STARTED)
+        conn.send(wire.hello())
+        assert conn.receive()[0] == wire.HELLO
+        for _ in range(3):
+            conn.send(wire.start("cap0", [(RET, 0, 0, 77)], link_type=101))
+            number, fields = conn.receive()
+            assert number == wire.NEED_PROGRAMS and fields[1] == [bytes((1,))]
+        conn.send(wire.start("cap0", [(RET, 0, 0, 77)], link_type=101))
+        number, fields = conn.receive()
         assert number == wire.ERROR
         assert wire.error_of(fields)[0] == -11
+    assert lab.net.promiscuity() == 0
+
+
+@pytest.mark.parametrize("name", [
+    "*" * 255, "[" * 255, "netns:" + "x" * 240 + "/any", "netns:/any", "netns:../../proc/1/any",
+    "pid:1/any", "pid:-1/any", "pid:99999999999/any", "netns:*/any", "/", "netns:", "pid:/",
+    "[!-]]*[", "any/any",
+])
+def test_names_that_are_none_are_refused_and_open_nothing(lab, agent, pki, name):
+    """An agent without configuration is in its own namespace only."""
+    with Wire(lab, pki) as conn:
+        conn.send(wire.hello(), wire.start(name, [(RET, 0, 0, 77)]))
+        number, fields = conn.receive_until(wire.STARTED)
+    # All stars are a pattern that everything matches.
+    assert (number == wire.STARTED) == (name[0] == "*"), (number, fields)
+    eventually(lambda: lab.net.promiscuity() == 0, what="the capture to end")
 
 
 def test_it_ends_in_order_afterwards(lab, agent, pki):
