@@ -89,6 +89,28 @@ link_filter(struct open_one *o, struct err *err)
 /* --- what can be had instead --- */
 
 static bool
+has_two_copies(const struct prologue *p)
+{
+	for (uint32_t i = 0; i < p->n_parts; i++)
+		if (p->parts[i].kind == PLAN_FILTER_TAGGED)
+			return true;
+	return false;
+}
+
+/* The kernel takes half the memory for a filter that is there once. */
+static bool
+try_one_copy(struct open_one *o, const struct err *err)
+{
+	struct captures_socket *s = o->cfg.s;
+	struct err why;
+
+	if (err->code != E_FILTER || err->sys != ENOMEM || !has_two_copies(&o->prologue))
+		return false;
+	s->prologue.one_copy = true;
+	return wanted_link(o->net, o->cfg.start, s, &o->prologue, &why) == E_OK;
+}
+
+static bool
 try_next_place(struct open_one *o, const struct err *err)
 {
 	struct captures_socket *s = o->cfg.s;
@@ -167,7 +189,8 @@ opened(const struct err *err, const struct priv_opened *got, void *arg)
 		finish(o, &o->note);
 		return;
 	}
-	if ((try_next_place(o, err) || try_host_time(o, err)) && ask(o, &why) == E_OK)
+	if ((try_one_copy(o, err) || try_next_place(o, err) || try_host_time(o, err)) &&
+	    ask(o, &why) == E_OK)
 		return;
 	finish(o, &why);
 }

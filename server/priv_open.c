@@ -65,7 +65,7 @@ too_large(const struct bpf_prog *filter, struct err *err)
 
 	limit[n > 0 ? strcspn(limit, "\n") : 0] = '\0';
 	err_set(err, E_FILTER, "filter: attach: %u instructions are more than "
-	    "net.core.optmem_max allows%s%s: raise it (131072 is enough for any filter), or "
+	    "net.core.optmem_max allows%s%s: raise it (2097152 is enough for any filter), or "
 	    "shorten the filter", filter->n, limit[0] != '\0' ? ", now " : "", limit);
 	if (err != NULL)
 		err->sys = ENOMEM;

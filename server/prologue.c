@@ -230,7 +230,7 @@ refuse(const struct prologue_config *cfg, int code, struct err *err)
 		    "cooked interface does not have, or has no free scratch memory");
 	if (code == E_FILTER)
 		return err_set(err, code, "filter: cannot be made exact: no free scratch memory");
-	return err_set(err, code, "filter: %zu instructions: as this interface needs them, joined "
+	return err_set(err, E_FILTER, "filter: %zu instructions: as this interface needs them, joined "
 	    "with the exclusion of the agent's own traffic (%u endpoints), more than %d",
 	    cfg->n_filter, cfg->own != NULL ? cfg->own->n : 0, BPF_PROG_MAX);
 }
@@ -284,12 +284,13 @@ static int
 build_in(const struct prologue_config *cfg, enum filter_place place,
     const struct bpf_prog *headers, struct joined *ret)
 {
+	bool has_two = place == FILTER_KERNEL && has_tagged_part(cfg);
 	int code;
 
 	ret->place = place;
-	ret->is_short = false;
+	ret->is_short = has_two && cfg->one_copy;
 	code = append_all(ret, cfg, headers);
-	if (code != E_TOOBIG || place != FILTER_KERNEL || !has_tagged_part(cfg))
+	if (code != E_TOOBIG || !has_two || ret->is_short)
 		return code;
 	ret->is_short = true;
 	return append_all(ret, cfg, headers) == E_OK ? E_OK : E_TOOBIG;

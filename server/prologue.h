@@ -50,6 +50,7 @@ struct prologue_config {
 	bool		 is_loopback;	/* drop the outgoing one of each pair */
 	bool		 is_any;	/* on all interfaces: the same for its loopback */
 	bool		 exact_vlan;	/* the file's answer: tags, arithmetic */
+	bool		 one_copy;	/* no more than that of the client's program: memory is little */
 	enum filter_place from, to;	/* first place to try, last one allowed */
 	uint32_t	 snaplen;	/* 1.. */
 	uint32_t	 mark;		/* SO_MARK of our sockets; 0: none */
@@ -107,9 +108,8 @@ struct prologue {
  * says yes or no, and how much it would keep is not looked at.
  *
  * E_FILTER  the client's program is not valid, or even cfg->to cannot do with
- *           it on this socket; or flows or headers are asked for and those
- *           behind this link type are not known
- * E_TOOBIG  the parts together do not fit
+ *           it on this socket, or the parts together do not fit; or flows or
+ *           headers are asked for and those behind this link type are not known
  */
 int prologue_build(const struct prologue_config *cfg, struct prologue *ret,
     struct err *err) MUST_CHECK;

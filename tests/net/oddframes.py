@@ -13,6 +13,9 @@ import values
 # data: as on the wire; made_of: names out of CONSTRUCTS.
 Odd = namedtuple("Odd", "data made_of")
 
+# The same without a link header, which was of this Ethernet type.
+Bare = namedtuple("Bare", "type data made_of")
+
 TYPE_8021Q, TYPE_8021AD = 0x8100, 0x88A8
 SMALLEST = 14       # the kernel sends nothing shorter on Ethernet
 
@@ -22,6 +25,9 @@ CONSTRUCTS = ("untagged", "tagged once", "tagged twice", "802.1Q", "802.1ad", "p
               "ARP", "MPLS", "PPPoE session", "PPPoE discovery", "LLC", "Geneve",
               "shorter than 60", "padded to 60", "longer than 1514", "truncated", "garbage",
               "wrong lengths")
+# Those of frames without a link header.
+BARE_CONSTRUCTS = tuple(name for name in CONSTRUCTS if name not in (
+    "untagged", "tagged once", "tagged twice", "802.1Q", "802.1ad", "priority tag", "LLC"))
 
 
 def mac(text):
@@ -35,8 +41,8 @@ def is_tag(ethertype):
 class Maker:
     """One frame; made_of grows with what is put in."""
 
-    def __init__(self, rng):
-        self.rng = rng
+    def __init__(self, rng, smallest=SMALLEST):
+        self.rng, self.smallest = rng, smallest
         self.made_of = set()
 
     def chance(self, share):
@@ -222,11 +228,11 @@ class Maker:
         choice = self.rng.random()
         if choice < 0.1:
             self.note("truncated")
-            data = data[:self.rng.randint(SMALLEST, len(data))]
+            data = data[:self.rng.randint(self.smallest, len(data))]
         elif choice < 0.13:
             # In the middle of the headers.
             self.note("truncated")
-            data = data[:self.rng.randint(SMALLEST, min(len(data), 42))]
+            data = data[:self.rng.randint(self.smallest, min(len(data), 42))]
         elif choice < 0.18:
             self.note("longer than 1514")
             data += self.rng.randbytes(self.rng.randint(1515, 3000))
@@ -244,13 +250,27 @@ class Maker:
         data = head + self.tags() + struct.pack(">H", ethertype) + body
         return Odd(self.cut(data), frozenset(self.made_of))
 
+    def bare(self):
+        kinds = (self.ip, self.arp, self.mpls, self.pppoe, self.garbage)
+        ethertype, body = self.rng.choices(kinds, (66, 8, 8, 12, 6))[0]()
+        return Bare(ethertype, self.cut(body or b"\0"), frozenset(self.made_of))
 
-def make(rng, count):
-    """So many frames, each unlike every other."""
+
+def unlike(make_one, count):
+    """So many, each unlike every other."""
     seen, made = set(), []
     while len(made) < count:
-        odd = Maker(rng).frame()
-        if odd.data not in seen:
-            seen.add(odd.data)
-            made.append(odd)
+        one = make_one()
+        if one.data not in seen:
+            seen.add(one.data)
+            made.append(one)
     return made
+
+
+def make(rng, count):
+    return unlike(lambda: Maker(rng).frame(), count)
+
+
+def make_bare(rng, count):
+    """Without a link header: what a tun device takes."""
+    return unlike(lambda: Maker(rng, 1).bare(), count)

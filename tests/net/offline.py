@@ -2,7 +2,8 @@
 import ctypes
 
 SNAPLEN = 262144
-LINK_ETHERNET = 1
+# As pcap_open_dead() wants them; LINKTYPE_RAW is another number.
+ETHERNET, RAW_IP, COOKED = 1, 12, 276
 NETMASK_UNKNOWN = 0xFFFFFFFF
 
 _pcap = ctypes.CDLL("libpcap.so.0.8")
@@ -30,7 +31,7 @@ _pcap.pcap_compile.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Program), ctypes
 _pcap.pcap_offline_filter.argtypes = [ctypes.POINTER(_Program), ctypes.POINTER(_Header),
                                       ctypes.c_char_p]
 _pcap.pcap_freecode.argtypes = [ctypes.POINTER(_Program)]
-_handle = _pcap.pcap_open_dead(LINK_ETHERNET, SNAPLEN)
+_handles = {link: _pcap.pcap_open_dead(link, SNAPLEN) for link in (ETHERNET, RAW_IP, COOKED)}
 
 
 class Refused(Exception):
@@ -38,13 +39,14 @@ class Refused(Exception):
 
 
 class Filter:
-    """An expression over Ethernet frames with their tags in place."""
+    """An expression over packets as a file has them: Ethernet frames with their tags."""
 
-    def __init__(self, text):
+    def __init__(self, text, link=ETHERNET):
         self._program = _Program()
-        if _pcap.pcap_compile(_handle, self._program, text.encode(), 1, NETMASK_UNKNOWN) != 0:
+        handle = _handles[link]
+        if _pcap.pcap_compile(handle, self._program, text.encode(), 1, NETMASK_UNKNOWN) != 0:
             self._program = None
-            raise Refused(_pcap.pcap_geterr(_handle).decode())
+            raise Refused(_pcap.pcap_geterr(handle).decode())
         self.size = self._program.len
 
     def reads_unwritten(self):

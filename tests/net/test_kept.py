@@ -5,6 +5,7 @@ import pytest
 
 import capfile
 import frames
+from lab import run
 
 
 def captured(lab, *args, send):
@@ -80,3 +81,60 @@ def test_an_exact_filter_judges_tags_as_the_file_does(lab, agent):
     for args, want in ((("udp",), [plain, tagged]), (("--exact-filter", "udp"), [plain]),
                        (("udp", "or", "(vlan", "7", "and", "udp)"), [plain, tagged])):
         assert [p.data for p in captured(lab, *args, send=[plain, tagged])] == want, args
+
+
+# --- filters that do not fit twice ---
+
+@pytest.fixture
+def room(lab):
+    """Sets what the sensor's kernel has for a filter, in bytes."""
+    before = run("ip", "netns", "exec", lab.net.sensor, "sysctl", "-n",
+                 "net.core.optmem_max").strip()
+    yield lambda size: lab.net.sysctl(lab.net.sensor, "net.core.optmem_max", size)
+    lab.net.sysctl(lab.net.sensor, "net.core.optmem_max", before)
+
+
+def nets(count):
+    return " or ".join(f"net 10.{i % 256}.{7 + i // 256}.0/24" for i in range(count))
+
+
+def pairs(count):
+    return " or ".join(f"(host 10.3.{i}.1 and udp port {1000 + i})" for i in range(count))
+
+
+def test_a_filter_whose_copies_the_kernel_has_no_room_for_runs_there_as_one(lab, agent, room):
+    """A megabyte holds both; in 40 KiB there is room for one."""
+    tagged = [frames.make("udp4", 104, (7,), bytes(104)), frames.make("udp4", 104, (8,), bytes(104))]
+    args = ("--kernel-only", f"vlan 7 and (udp or {nets(60)})")
+    for size in (1 << 20, 40 << 10):
+        room(size)
+        assert captured_data(lab, *args, send=tagged) == tagged[:1], size
+    room(8 << 10)
+    client = lab.client("-i", "cap0", "-w", lab.file("none.pcapng"), *args)
+    assert client.wait() == 6 and "optmem_max" in client.err.text()
+
+
+def captured_data(lab, *args, send):
+    return [p.data for p in captured(lab, *args, send=send)]
+
+
+@pytest.mark.parametrize("options, plain_kept, tagged_kept", [
+    ((), 200, 204), (("--headers-only",), 42, 46), (("-s", "30"), 30, 30),
+    (("-s", "45", "--headers-only"), 42, 45)])
+def test_tagged_frames_that_the_agent_judges_are_cut_as_the_kernel_cuts_others(
+        lab, agent, room, options, plain_kept, tagged_kept):
+    # Byte 100 is behind the snapshot length, and behind the headers.
+    room(2 << 20)
+    args = ("-v", f"udp or (vlan and (ether[100] = 0 and ether[15] = 7 or {pairs(250)}))")
+    plain, tagged = frames.make("udp4", 200, (), bytes(200)), frames.make("udp4", 204, (7,), bytes(204))
+    other = frames.make("udp4", 204, (8,), bytes(204))
+    refused = lab.client("--kernel-only", "-i", "cap0", "-w", lab.file("no.pcapng"), *args)
+    assert refused.wait() == 6 and "more than 4096" in refused.err.text()
+    path = lab.file("kept.pcapng")
+    client = lab.capture("-i", "cap0", "-w", path, *args, *options)
+    assert "by the agent where packets are tagged" in client.err.text()
+    lab.sender().send(plain, tagged, other)
+    assert client.interrupt() == 0, client.err.text()
+    got = capfile.read(path).packets
+    assert [(p.data, p.orig_len) for p in got] == [(plain[:plain_kept], 200),
+                                                   (tagged[:tagged_kept], 204)]

@@ -435,7 +435,7 @@ what_cannot_be_built_is_refused_with_the_reason(void **state)
 	cfg.n_filter = 4091;
 	cfg.link_type = 1;
 	cfg.is_cooked = false;
-	assert_int_equal(prologue_build(&cfg, &prog, &err), E_TOOBIG);
+	assert_int_equal(prologue_build(&cfg, &prog, &err), E_FILTER);
 	assert_non_null(strstr(err.what, "4091 instructions: "));
 	assert_memory_equal(&prog, &before, sizeof(prog));
 }

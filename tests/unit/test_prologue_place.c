@@ -241,7 +241,7 @@ a_program_goes_to_the_first_place_that_can_hold_it(void **state)
 			continue;
 		cfg.to = (enum filter_place)(rows[i].want - 1);
 		before = p;
-		assert_int_equal(prologue_build(&cfg, &p, &err), E_TOOBIG);
+		assert_int_equal(prologue_build(&cfg, &p, &err), E_FILTER);
 		assert_memory_equal(&p, &before, sizeof(p));
 	}
 
@@ -258,6 +258,34 @@ a_program_goes_to_the_first_place_that_can_hold_it(void **state)
 	    .filter = filter.insns, .n_filter = filter.n, .to = FILTER_CLIENT };
 	build(&cfg, &p);
 	assert_int_equal(p.place, FILTER_CLIENT);
+}
+
+static void
+where_memory_is_little_one_copy_answers_like_two(void **state)
+{
+	static struct prologue two, one;
+	uint64_t seed = 0xb492b66fbe98f273U;
+	struct bpf_prog filter;
+	struct prologue_config cfg = { .link_type = 1, .exact_vlan = true, .snaplen = SNAPLEN };
+
+	(void)state;
+	for (size_t e = 0; e < ARRAY_LEN(expressions); e++) {
+		lab_compile(LAB_ETHERNET, expressions[e], &filter);
+		cfg.filter = filter.insns;
+		cfg.n_filter = filter.n;
+		cfg.one_copy = false;
+		build(&cfg, &two);
+		cfg.one_copy = true;
+		build(&cfg, &one);
+		assert_int_equal(two.n_parts, 2);
+		assert_int_equal(one.n_parts, 1);
+		for (unsigned i = 0; i < 100; i++) {
+			struct views v = random_views(&seed, i % 2);
+
+			assert_int_equal(answer_of(&one.prog, &v.kernel, &v.aux),
+			    answer_of(&two.prog, &v.kernel, &v.aux));
+		}
+	}
 }
 
 static void
@@ -390,6 +418,7 @@ main(void)
 		cmocka_unit_test(the_check_answers_for_every_packet_as_the_program_does),
 		cmocka_unit_test(at_the_client_only_the_clients_part_is_left_out),
 		cmocka_unit_test(a_program_goes_to_the_first_place_that_can_hold_it),
+		cmocka_unit_test(where_memory_is_little_one_copy_answers_like_two),
 		cmocka_unit_test(an_invalid_program_has_no_place),
 		cmocka_unit_test(where_headers_are_not_known_programs_run_as_they_came),
 		cmocka_unit_test(the_parts_say_where_each_begins),
