@@ -259,7 +259,7 @@ confine(struct agent *a, struct err *err)
 {
 	const struct policy *p = &a->policy;
 	unsigned extra = 0;
-	int ret;
+	int ret = E_OK;
 
 	if ((p->namespaces & PRIV_NAMESPACES_NAMED) != 0)
 		extra |= SANDBOX_NETNS_NAMED;
@@ -267,7 +267,9 @@ confine(struct agent *a, struct err *err)
 		extra |= SANDBOX_NETNS_PID;
 	if (p->hardware_timestamps)
 		extra |= SANDBOX_TIME_STAMPS;
-	ret = priv_netns_confine(a->netns, err);
+	/* Part of the sandbox: sanitizers open files at the end. */
+	if (a->options.sandbox != SANDBOX_OFF)
+		ret = priv_netns_confine(a->netns, err);
 	if (ret == E_OK)
 		ret = drop_to_net_raw(wanted_caps(p), err);
 	return ret == E_OK ? sandbox_priv_apply(a->options.sandbox, extra, err) : ret;
