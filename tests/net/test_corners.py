@@ -182,6 +182,19 @@ def test_a_buffer_beyond_all_limits_becomes_what_the_agent_has(lab):
         client.err.text()
 
 
+def test_a_ring_that_was_full_is_counted_as_frozen(lab, agent):
+    """Once, however many packets found it so: the two numbers are told apart."""
+    path = lab.file("a.pcapng")
+    client = lab.capture("-v", "-i", "cap0", "-B", "2M", "-w", path)
+    with held(agent.net_pid):
+        lab.sender().send(*frames.numbered(1000, size=9000))
+    assert client.interrupt() == 8
+    assert client.err.wait(r"^1 freeze of the kernel's ring$", 1)
+    counts = client.counts()
+    assert counts["received"] == 1000 == counts["captured"] + counts["dropped"]
+    assert numbers(path) == list(range(counts["captured"])) != []
+
+
 def test_ring_memory_is_shared_out_until_there_is_none(lab):
     lab.agent(conf="ring-memory = 8MiB\n")
     first = lab.capture("-i", "cap0", "-B", "5M", "-w", lab.file("1.pcapng"))
