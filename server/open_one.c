@@ -173,7 +173,12 @@ take_opened(struct open_one *o, const struct priv_opened *got)
 		memcpy(s->info.name, got->name, sizeof(got->name));
 		memcpy(s->socket.name, got->name, sizeof(s->socket.name));
 	}
-	if (o->is_adapter_time && s->info.time_stamp_type == TIME_STAMP_HOST)
+	if (!o->is_adapter_time || s->info.time_stamp_type != TIME_STAMP_HOST)
+		return;
+	/* capagent says why. */
+	if (got->note[0] != '\0')
+		add_note(o, "%s", got->note);
+	else
 		note_host_time(o);
 }
 

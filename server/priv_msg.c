@@ -222,7 +222,8 @@ check_open_reply(const struct priv_open_reply *m)
 {
 	if (m->is_promiscuous > 1)
 		return "is_promiscuous";
-	if (m->time_stamp_type > PRIV_TIME_ADAPTER_UNSYNCED)
+	if (m->time_stamp_type > PRIV_TIME_ADAPTER_UNSYNCED ||
+	    (m->time_stamp_type & (m->time_stamp_type - 1)) != 0)
 		return "time_stamp_type";
 	if (!is_text(m->name, sizeof(m->name)))
 		return "name";

@@ -204,6 +204,12 @@ other_requests_with_a_number_out_of_range_are_refused(void **state)
 	make(PRIV_NETNS_LIST_REPLY);
 	msg.netns_list_reply.n = PRIV_LIST_COUNT + 1;
 	assert_field_refused("n");
+	make(PRIV_OPEN_REPLY);
+	msg.open_reply.code = E_DENIED;
+	msg.open_reply.time_stamp_type = PRIV_TIME_HOST | PRIV_TIME_ADAPTER;
+	assert_field_refused("time_stamp_type");
+	msg.open_reply.time_stamp_type = 8;
+	assert_field_refused("time_stamp_type");
 	make(PRIV_NETNS_REPLY);
 	msg.netns_reply.code = 1;
 	assert_field_refused("code");
