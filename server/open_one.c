@@ -73,6 +73,14 @@ note_place(struct open_one *o, const char *why)
 	    place_text(o->cfg.s->place));
 }
 
+static const struct msg_filter *
+asked_filter(const struct open_one *o)
+{
+	const struct msg_start *start = o->cfg.start;
+
+	return &start->filters[start->interfaces[o->cfg.s->request].filter];
+}
+
 /* Link at s->place, or at the next one that does. */
 static int
 link_filter(struct open_one *o, struct err *err)
@@ -81,7 +89,8 @@ link_filter(struct open_one *o, struct err *err)
 	enum filter_place first = s->place;
 	int rc = wanted_link(o->net, o->cfg.start, s, &o->prologue, err);
 
-	if (rc == E_OK && s->place != first)
+	/* A client that kept its filter to itself knows. */
+	if (rc == E_OK && s->place != first && !asked_filter(o)->at_client)
 		note_place(o, "the filter has no form that the kernel can run whole");
 	return rc;
 }

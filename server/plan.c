@@ -121,7 +121,6 @@ describe(struct plan *plan, uint32_t i, struct prologue *linked, struct err *err
 	if (start->time_stamp_type != TIME_STAMP_HOST &&
 	    s->info.time_stamp_type == TIME_STAMP_HOST)
 		warn(p, "the interface offers no such time stamps: the host's are used");
-	warn(p, "the agent's own connections are left out");
 	return E_OK;
 }
 
