@@ -192,6 +192,25 @@ def test_any_has_what_tcpdump_has_of_any_and_headers_and_tags_too(lab, agent):
     assert sorted(expected) == sorted(packets_of_sll2(theirs, names.values()))
 
 
+@pytest.mark.parametrize("choice,link_type", [("LINUX_SLL", SLL), ("LINUX_SLL2", SLL2)])
+def test_a_cooked_capture_of_ethernet_has_no_tags_and_vlan_is_refused(lab, agent, choice,
+                                                                      link_type):
+    """
+    libpcap does not offer the choice; its any puts tags into SLL, not into SLL2.
+    Here neither has them, and no filter can ask for them.
+    """
+    sent = [f.data for f in frames.mixed(COUNT, seed=7)]
+    refused = lab.client("-i", "cap0", "-y", choice, "-w", lab.file("b.pcapng"), "vlan")
+    assert refused.wait() == 6
+    assert "no VLAN support" in refused.err.text()
+    with contextlib.closing(witness.Witness(lab.net, lab.net.sensor, "cap0", True)) as plain:
+        client = lab.capture("-i", "cap0", "-y", choice, "-w", lab.file("a.pcapng"))
+        lab.sender().send_paced(sent, 2000)
+        assert client.interrupt() == 0
+        expected = [witness.record(s, link_type, plain.ifindex) for s in plain.read(COUNT)]
+    assert differences(capfile.read(lab.file("a.pcapng")).records(), expected) == ""
+
+
 def test_outgoing_can_frames_are_left_to_their_echo(lab, agent):
     """CAN drivers loop back what is sent: as on loopback, each frame would be there twice."""
     frame = struct.pack("=IB3x8s", 0x123, 8, b"incoming")
