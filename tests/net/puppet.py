@@ -6,8 +6,10 @@ overtakes batches.  Speaks docs/PROTOCOL.md through wire.py.
 import socket
 import ssl
 import struct
+import time
 
 import wire
+from lab import Timeout
 from wire import envelope, field, varint
 
 WHOLE = 0xFFFFFFFF
@@ -117,7 +119,9 @@ class Puppet(wire.Wire):
 
     def expect(self, wanted):
         """The next message of this number; acknowledgements are noted on the way."""
-        while True:
+        end = time.monotonic() + 20
+        # A client that pings is alive, but that is not what is waited for.
+        while time.monotonic() < end:
             number, fields = self.receive()
             if number == wire.ACK:
                 self.acked = fields[1][0]
@@ -125,6 +129,7 @@ class Puppet(wire.Wire):
                 self.send(envelope(wire.PONG, fixed64(1, fields[1][0])))
             if number == wanted:
                 return fields
+        raise Timeout(f"message {wanted}: not within 20 s")
 
     def wait_acked(self, sequence):
         while self.acked < sequence:

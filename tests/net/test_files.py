@@ -15,7 +15,7 @@ import capfile
 import frames
 import puppet
 import wire
-from lab import eventually, run
+from lab import Proc, eventually, run
 from puppet import RAW_IP, SLL2
 
 COMMENT, IF_NAME, IF_FILTER = 1, 2, 11
@@ -44,6 +44,14 @@ def name_of(interface):
 
 def counter(options, code):
     return struct.unpack("<Q", options[code])[0]
+
+
+def count_of(path):
+    """Packets in a file that is being written."""
+    try:
+        return len(capfile.read(path).packets)
+    except capfile.Broken:
+        return -1  # a look between two system calls
 
 
 def begin(lab, puppet_agent, interfaces, *args, path="a.pcapng", snaplen=65535, names=("cap0",)):
@@ -87,14 +95,15 @@ def test_an_event_that_overtook_batches_stands_in_its_place(lab, agent_of_ours):
 def test_what_no_packet_follows_stands_beside_the_last_counters(lab, agent_of_ours):
     client, path, _ = begin(lab, agent_of_ours, [puppet.interface("cap0")])
     agent_of_ours.send(puppet.batch(1, UDP[:2]), puppet.gap(2, 3, 7),
-                       puppet.event(4, "the clock was set"))
+                       puppet.event(4, "the clock was set"), puppet.event(9, "gone"))
     client.err.wait(r"the clock was set")
+    client.err.wait(r"gone")
     finish(client, agent_of_ours, [all_of(9)], 3, status=8)
     got = capfile.read(path)
     assert [comments(p) for p in got.packets] == [[], []]
     (_, options), = got.stats
     assert re.match(r"7 packets missing: agent buffer full", comments(options)[0])
-    assert comments(options)[1] == "the clock was set"
+    assert comments(options)[1:] == ["the clock was set", "gone"]
     assert counter(options, IFDROP) == 7
 
 
@@ -245,6 +254,24 @@ def test_interface_blocks_say_how_their_packets_were_chosen(lab, agent_of_ours):
         "packets with a VLAN tag filtered by the agent; time stamps: adapter"]
 
 
+def test_a_pipe_carries_later_interfaces_and_events(lab, agent_of_ours):
+    read_fd, write_fd = os.pipe()
+    client = lab.client("-i", "veth*", "-w", "-", stdout=write_fd)
+    os.close(write_fd)
+    tshark = Proc(lab, "tshark", ["tshark", "-r", "-", "-l", "-n", "-T", "fields", "-e",
+                                  "frame.interface_name", "-e", "frame.comment"], stdin=read_fd)
+    os.close(read_fd)
+    agent_of_ours.accept()
+    agent_of_ours.send(puppet.started([puppet.interface("veth1", 5)]), puppet.batch(1, UDP[:1]))
+    tshark.out.wait(r"^10.9.0.1:veth1\t$")
+    agent_of_ours.send(puppet.interface_added(puppet.interface("veth2", 6), 2),
+                       puppet.event(2, "interface 'veth1' is down", kind=1, iface=0),
+                       puppet.batch(2, UDP[1:2], iface=1))
+    tshark.out.wait(r"^10.9.0.1:veth2\tinterface 'veth1' is down$")
+    finish(client, agent_of_ours, [all_of(1), all_of(1)], 2)
+    assert tshark.wait() == 0
+
+
 # --- programs and filters ---
 
 
@@ -274,8 +301,10 @@ def test_what_the_kernel_cannot_filter_is_filtered_here_and_counted(lab, agent_o
                             "-s", "50", "-f", "udp", snaplen=50)
     client.err.wait("all packets travel")
     both = [f for pair in zip(UDP, TCP) for f in pair]
-    agent_of_ours.send(puppet.batch(1, both[:10]), puppet.batch(2, TCP[:4]))
+    agent_of_ours.send(puppet.batch(1, both[:10]))
+    agent_of_ours.wait_acked(1)
     # Nothing of the second batch is written, and still it is done with.
+    agent_of_ours.send(puppet.batch(2, TCP[:4]))
     agent_of_ours.wait_acked(2)
     finish(client, agent_of_ours, [all_of(14)], 2)
     got = capfile.read(path)
@@ -300,6 +329,47 @@ def test_a_count_is_of_packets_that_match_here(lab, agent_of_ours):
     agent_of_ours.end([all_of(15)], 2)
     assert client.wait() == 0
     assert [p.data for p in capfile.read(path).packets] == UDP[:3]
+
+
+def test_a_filter_for_no_kernel_answers_as_over_a_file(lab, agent):
+    expression = "ip protochain 17 or arp"
+    everything, path = lab.file("all.pcap"), lab.file("a.pcapng")
+    full = lab.tcpdump(everything, "-U")
+    client = lab.capture("-i", "cap0", "-w", path, "--exact-filter", "-s", "200", "-f", expression)
+    client.err.wait("all packets travel")
+    lab.sender().send_paced([f.data for f in frames.mixed(400)], 4000)
+    assert client.interrupt() == 0
+    eventually(lambda: count_of(everything) == 400, 10, "tcpdump's packets")
+    full.signal(signal.SIGTERM)
+    full.wait()
+    wanted = lab.file("wanted.pcap")
+    run("tcpdump", "-r", everything, "-w", wanted, "--time-stamp-precision=nano", expression)
+    want = [(p.orig_len, p.data[:200]) for p in capfile.read(wanted).packets]
+    got = [(p.orig_len, p.data) for p in capfile.read(path).packets]
+    assert got == want
+    assert 50 < len(got) < 350
+    counts = client.counts()
+    assert (counts["captured"], counts["received"]) == (len(got), 400)
+    client.err.wait(f"^{400 - len(got)} packets filtered by client$")
+
+
+def test_kernel_only_refuses_what_would_be_filtered_here(lab, agent):
+    path = lab.file("a.pcapng")
+    client = lab.client("-i", "cap0", "-w", path, "--kernel-only", "-f", "ip protochain 17")
+    assert client.wait() == 6, client.report()
+    assert not os.path.exists(path)
+
+
+def test_one_cooked_socket_says_in_the_file_what_it_loses(lab, agent):
+    path = lab.file("a.pcapng")
+    client = lab.capture("-i", "any", "--cooked", "-w", path)
+    lab.sender().send(*UDP[:3])
+    client.err.wait("promiscuous")
+    assert client.interrupt() == 0
+    got = capfile.read(path)
+    (interface,) = got.interfaces
+    assert interface.link_type == SLL2
+    assert "not promiscuous, no VLAN tags" in comments(interface.options)[0]
 
 
 # --- live changes ---
@@ -402,6 +472,6 @@ def test_without_a_filter_file_the_signal_flushes(lab, agent_of_ours):
     client, path, _ = begin(lab, agent_of_ours, [puppet.interface("cap0")])
     agent_of_ours.send(puppet.batch(1, UDP[:3]))
     client.signal(signal.SIGUSR2)
-    eventually(lambda: len(capfile.read(path).packets) == 3, 5, "packets in the file")
+    eventually(lambda: count_of(path) == 3, 5, "packets in the file")
     finish(client, agent_of_ours, [all_of(3)], 1)
     assert client.errors() == []
