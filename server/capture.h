@@ -33,6 +33,7 @@ struct capture_socket {
 	uint32_t	 block_size, block_nr, retire_ms;
 	uint32_t	 ifindex;
 	bool		 is_elsewhere;	/* in another network namespace */
+	bool		 is_adapter_time; /* stamps of another clock than the host's */
 	struct ring_link link;
 	char		 name[16];
 	enum filter_place place;

@@ -3,8 +3,8 @@
  *
  * The client's UpdateFilter goes to the first thread, which has the kernel
  * take the new programs.  What was let through by the old ones is still in
- * the rings then: up to the block that is open at that moment every packet is
- * judged again here, by the new filter on the packet that was captured.
+ * the rings then: every packet from before that moment is judged again here,
+ * by the new filter on the packet that was captured.
  */
 #include "server/capture_int.h"
 
@@ -55,6 +55,7 @@ capture_set_check(struct capture_ring *r, enum filter_place place,
 		.check = is_change ? check : NULL,
 		.drop_uncertain = true,
 		.until_block = ring_open_block(&r->ring),
+		.until_time.ns = r->is_adapter_time ? 0 : clock_wall().ns,
 	};
 	const struct ring_filter standing = {
 		.check = place == FILTER_AGENT ? check : NULL,

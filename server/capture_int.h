@@ -59,7 +59,7 @@ struct capture_ring {
 	struct loop_io	*io;
 	struct mono_ns	 leave_until;
 	uint32_t	 ifindex;
-	bool		 is_elsewhere;
+	bool		 is_elsewhere, is_adapter_time;
 	enum filter_place place;
 	struct prologue_check *check;	/* what ring's filters point to */
 	struct capture_mail closed_mail;

@@ -43,7 +43,8 @@ ring_new(struct capture *c, const struct capture_socket *s)
 	*r = (struct capture_ring){ .capture = c, .fd = s->fd,
 	    .block_size = s->block_size, .block_nr = s->block_nr,
 	    .retire_ms = s->retire_ms, .ifindex = s->ifindex,
-	    .is_elsewhere = s->is_elsewhere };
+	    .is_elsewhere = s->is_elsewhere,
+	    .is_adapter_time = s->is_adapter_time };
 	memcpy(r->name, s->name, sizeof(r->name));
 	r->closed_mail = (struct capture_mail){ .type = CAPTURE_MAIL_CLOSED,
 	    .capture = c, .iface = c->n_rings };

@@ -41,6 +41,7 @@ captures_make_check(const struct net *net, const struct msg_start *start,
 	int rc;
 
 	s->socket.is_elsewhere = s->netns != 0;
+	s->socket.is_adapter_time = s->info.time_stamp_type != TIME_STAMP_HOST;
 	s->socket.place = s->place;
 	s->socket.check = NULL;
 	if (s->place != FILTER_AGENT)

@@ -85,11 +85,19 @@ is_packet_offset(const struct ring *r, uint64_t offset)
 	    offset + PACKET_MIN <= r->block_size;
 }
 
+/* A clock that was set back must not make it last: a turn of the ring does. */
+static uint64_t
+recheck_end(const struct ring *r)
+{
+	return r->recheck.until_block +
+	    (r->recheck.until_time.ns != 0 ? r->block_nr : 0);
+}
+
 /* Which filter the packets of the block that is walked must pass. */
 static void
 choose_filter(struct ring *r)
 {
-	if (r->recheck.check != NULL && r->sequence > r->recheck.until_block)
+	if (r->recheck.check != NULL && r->sequence > recheck_end(r))
 		r->recheck.check = NULL;
 	r->filter = NULL;
 	if (r->recheck.check != NULL)
@@ -201,6 +209,12 @@ offload_of(const struct tpacket3_hdr *h)
 	return offload;
 }
 
+static int64_t
+stamp_of(const struct tpacket3_hdr *h)
+{
+	return (int64_t)h->tp_sec * NS_PER_S + h->tp_nsec;
+}
+
 /* Append one packet, whose bounds are checked.  E_TOOBIG: builder is full. */
 static int
 deliver(struct ring *r, const struct tpacket3_hdr *h,
@@ -222,7 +236,7 @@ deliver(struct ring *r, const struct tpacket3_hdr *h,
 	if (captured > keep)
 		captured = keep;
 	meta = (struct packet_meta){
-		.time.ns = (int64_t)h->tp_sec * NS_PER_S + h->tp_nsec,
+		.time.ns = stamp_of(h),
 		.captured_len = (uint32_t)captured,
 		.original_len = (uint32_t)(original > captured ? original :
 		    captured),
@@ -244,6 +258,15 @@ deliver(struct ring *r, const struct tpacket3_hdr *h,
 	return E_OK;
 }
 
+static const struct ring_filter *
+filter_for(const struct ring *r, const struct tpacket3_hdr *h)
+{
+	if (r->filter == &r->recheck && r->recheck.until_time.ns != 0 &&
+	    stamp_of(h) >= r->recheck.until_time.ns)
+		return &r->standing;
+	return r->filter;
+}
+
 /*
  * How much of the packet the filter in force keeps; 0: nothing, and it is
  * counted.
@@ -251,9 +274,11 @@ deliver(struct ring *r, const struct tpacket3_hdr *h,
 static uint32_t
 judge(struct ring *r, const struct ring_packet *p)
 {
-	const struct ring_filter *filter = r->filter;
+	const struct ring_filter *filter = filter_for(r, p->h);
 	uint32_t keep = UINT32_MAX;
 
+	if (filter->check == NULL)
+		return keep;
 	if (filter->only_tagged && (p->h->tp_status & TP_STATUS_VLAN_VALID) == 0)
 		return keep;
 	switch (ring_judge(filter->check, p, &keep)) {

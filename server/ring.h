@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/clock.h"
 #include "common/err.h"
 #include "server/ring_form.h"
 
@@ -38,6 +39,7 @@ struct ring_filter {
 	bool	 only_tagged;	/* the kernel has judged the others */
 	bool	 drop_uncertain; /* else they are delivered */
 	uint64_t until_block;	/* the last block that is judged, by number */
+	struct wall_ns until_time;	/* instead: packets stamped before; 0: none */
 };
 
 /* Storage is the caller's, contents are ring's; counters may be read. */
@@ -69,8 +71,12 @@ void ring_init(struct ring *r, void *mem, uint32_t block_size,
     uint32_t block_nr, const struct ring_link *link);
 
 /*
- * Judge packets here from now on: up to and including block
- * recheck->until_block by recheck, all others by standing.
+ * Judge packets here from now on: up to recheck->until_block (or stamped
+ * before recheck->until_time) by recheck, all others by standing.
+ *
+ * A packet is stamped before the kernel's filter sees it, and written to a
+ * block after: one that was stopped in between comes late, but its stamp
+ * tells.  Blocks are for stamps of another clock.
  */
 void ring_set_filters(struct ring *r, const struct ring_filter *recheck,
     const struct ring_filter *standing);

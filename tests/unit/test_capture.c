@@ -166,7 +166,7 @@ try_start(struct lab *lab, uint32_t n_rings, struct capture_config cfg,
 			.fd = ring_fakes[i].fd, .retire_ms = 1, .name = "eth0",
 			.block_size = RING_FAKE_BLOCK,
 			.block_nr = RING_FAKE_BLOCKS,
-			.ifindex = LO_INDEX,
+			.ifindex = LO_INDEX, .is_adapter_time = true,
 			.link = { .link_type = 1, .iface = i, .snaplen = 262144 },
 		};
 	}

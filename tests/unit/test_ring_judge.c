@@ -349,6 +349,39 @@ a_standing_filter_judges_tagged_packets_and_cuts_them(void **state)
 }
 
 static void
+a_filter_holds_up_to_its_moment_wherever_packets_are(void **state)
+{
+	(void)state;
+	pass_where(BPF_B, 0, 3);
+	make_block(0, 1, 5, 0);
+	make_block(1, 2, 5, 0);
+	for (int i = 0; i < 2; i++)
+		for (unsigned k = 0; k < 5; k++)
+			packet((unsigned)i, k)->tp_sec = i == 0 ? 101 : 100;
+	packet(0, 4)->tp_sec = 100;
+	packet(0, 4)->tp_nsec = 999999999;
+	ring_set_filters(&ring, &(struct ring_filter){ .check = &check,
+	    .drop_uncertain = true, .until_block = 1,
+	    .until_time.ns = 101LL * NS_PER_S }, &none);
+	assert_int_equal(walk_all(), 4 + 1);
+	assert_int_equal(ring.rejected, 1 + 4);
+}
+
+static void
+a_clock_that_was_set_back_makes_no_filter_last(void **state)
+{
+	(void)state;
+	pass_where(BPF_B, 0, 3);
+	ring_set_filters(&ring, &(struct ring_filter){ .check = &check,
+	    .drop_uncertain = true, .until_block = 1,
+	    .until_time.ns = 101LL * NS_PER_S }, &none);
+	for (unsigned i = 0; i < 6; i++) {
+		make_block(i % BLOCKS, i + 1, 5, 0);
+		assert_int_equal(walk_all(), i + 1 <= 1 + BLOCKS ? 1 : 5);
+	}
+}
+
+static void
 the_newest_filter_is_the_one_that_counts(void **state)
 {
 	struct prologue_check *other = calloc(1, sizeof(*other));
@@ -384,6 +417,8 @@ main(void)
 		RING_TEST(what_was_cut_away_leaves_no_answer),
 		RING_TEST(a_tag_without_room_leaves_no_answer),
 		RING_TEST(a_standing_filter_judges_tagged_packets_and_cuts_them),
+		RING_TEST(a_filter_holds_up_to_its_moment_wherever_packets_are),
+		RING_TEST(a_clock_that_was_set_back_makes_no_filter_last),
 		RING_TEST(the_newest_filter_is_the_one_that_counts),
 	};
 
