@@ -253,6 +253,9 @@ class Maker:
     def bare(self):
         kinds = (self.ip, self.arp, self.mpls, self.pppoe, self.garbage)
         ethertype, body = self.rng.choices(kinds, (66, 8, 8, 12, 6))[0]()
+        # Sent as 0 or ETH_P_ALL, the kernel guesses the type.
+        if ethertype in (0, 3):
+            ethertype = 0xFFFF
         return Bare(ethertype, self.cut(body or b"\0"), frozenset(self.made_of))
 
 
