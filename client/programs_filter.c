@@ -8,6 +8,9 @@
 /* In this order: errors are reported for Ethernet. */
 static const uint32_t usual[] = { LINK_ETHERNET, LINK_RAW_IP, LINK_SLL2 };
 
+/* Has words of its own ("type mgt"), which none of those knows. */
+enum { LINK_IEEE802_11 = 105 };
+
 int
 programs_no_memory(struct err *err)
 {
@@ -85,6 +88,26 @@ programs_add(struct msg_filter *f, const struct programs_form *form, struct err 
 }
 
 int
+programs_serve(struct programs *p, uint32_t filter, uint32_t link_type, struct err *err)
+{
+	struct msg_filter *f = &p->filters[filter];
+	const struct programs_form *form;
+
+	if (f->text[0] == '\0' || f->at_client || programs_has(f, link_type))
+		return E_AGAIN;
+	form = programs_get_form(p, filter, link_type, err);
+	if (form == NULL)
+		return err->code;
+	if (form->code == NULL) {
+		*err = form->refusal;
+		return form->refusal.code;
+	}
+	if (filter_code_why_not(form->code) != NULL)
+		return leave_to_client(p, filter, form->code, err);
+	return programs_add(f, form, err);
+}
+
+int
 programs_compile_usual(struct programs *p, uint32_t filter, struct err *err)
 {
 	struct msg_filter *f = &p->filters[filter];
@@ -109,28 +132,12 @@ programs_compile_usual(struct programs *p, uint32_t filter, struct err *err)
 	}
 	if (rc != E_OK || f->n_programs > 0 || f->at_client)
 		return rc;
+	/* The agent asks for what it needs, and a mistake is one there too. */
+	rc = programs_serve(p, filter, LINK_IEEE802_11, err);
+	if (rc != E_FILTER)
+		return rc;
 	*err = first;
 	return first.code;
-}
-
-int
-programs_serve(struct programs *p, uint32_t filter, uint32_t link_type, struct err *err)
-{
-	struct msg_filter *f = &p->filters[filter];
-	const struct programs_form *form;
-
-	if (f->text[0] == '\0' || f->at_client || programs_has(f, link_type))
-		return E_AGAIN;
-	form = programs_get_form(p, filter, link_type, err);
-	if (form == NULL)
-		return err->code;
-	if (form->code == NULL) {
-		*err = form->refusal;
-		return form->refusal.code;
-	}
-	if (filter_code_why_not(form->code) != NULL)
-		return leave_to_client(p, filter, form->code, err);
-	return programs_add(f, form, err);
 }
 
 int

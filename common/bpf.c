@@ -195,3 +195,19 @@ bpf_prog_check(const struct bpf_insn_raw *insns, size_t n, struct err *err)
 out_fault:
 	return err_set(err, E_FILTER, "filter: instruction %zu: %s", pc, fault);
 }
+
+bool
+bpf_prog_reads_below(const struct bpf_insn_raw *insns, size_t n, uint32_t end)
+{
+	for (size_t i = 0; i < n; i++) {
+		unsigned mode = BPF_MODE(insns[i].code);
+
+		if (BPF_CLASS(insns[i].code) != BPF_LD && BPF_CLASS(insns[i].code) != BPF_LDX)
+			continue;
+		/* Where an indirect load goes is known when it runs. */
+		if (mode == BPF_IND ||
+		    ((mode == BPF_ABS || mode == BPF_MSH) && insns[i].k < end))
+			return true;
+	}
+	return false;
+}

@@ -40,6 +40,9 @@ struct bpf_prog {
 int bpf_prog_check(const struct bpf_insn_raw *insns, size_t n, struct err *err)
     MUST_CHECK;
 
+/* Can a checked program read one of the packet's first end bytes? */
+bool bpf_prog_reads_below(const struct bpf_insn_raw *insns, size_t n, uint32_t end);
+
 /* What the kernel knows of a packet besides its bytes. */
 struct bpf_aux {
 	uint16_t protocol;		/* host order, as SKF_AD_PROTOCOL */

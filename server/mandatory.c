@@ -185,7 +185,11 @@ mandatory_fit(struct priv_mandatory_part *part, const char *text, struct err *er
 {
 	int ret = E_OK;
 
-	if (part->link_type == LINK_ETHERNET)
+	/* A CAN identifier is in the machine's byte order there. */
+	if (part->link_type == LINK_CAN &&
+	    bpf_prog_reads_below(part->prog.insns, part->prog.n, 4))
+		ret = E_FILTER;
+	else if (part->link_type == LINK_ETHERNET)
 		ret = fit_to_ethernet(&part->prog, text);
 	else if (link_type_made_header(part->link_type) > 0)
 		ret = bpf_link_cooked(&part->prog, part->link_type);

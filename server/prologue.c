@@ -90,6 +90,19 @@ set_filter(const struct prologue_config *cfg, struct bpf_prog *ret_prog)
 	memcpy(ret_prog->insns, cfg->filter, cfg->n_filter * sizeof(cfg->filter[0]));
 }
 
+/*
+ * Does it ask for what the file has in another byte order?  A CAN identifier
+ * is in the machine's order until ring_form has turned it.
+ */
+static bool
+reads_can_id(const struct prologue_config *cfg)
+{
+	enum { CAN_ID_LEN = 4 };
+
+	return cfg->link_type == LINK_CAN &&
+	    bpf_prog_reads_below(cfg->filter, cfg->n_filter, CAN_ID_LEN);
+}
+
 /* The client's program with all its packets in the kernel. */
 static int
 fit_to_kernel(const struct prologue_config *cfg, struct bpf_prog *prog, uint32_t *ret_tagged_at)
@@ -98,6 +111,8 @@ fit_to_kernel(const struct prologue_config *cfg, struct bpf_prog *prog, uint32_t
 
 	if (has_tagged_part(cfg))
 		return bpf_link_vlan(prog, ret_tagged_at);
+	if (reads_can_id(cfg))
+		return E_FILTER;
 	code = cfg->exact_vlan ? bpf_link_offline(prog) : E_OK;
 	if (code == E_OK && cfg->is_cooked)
 		code = bpf_link_cooked(prog, cfg->link_type);
@@ -228,6 +243,9 @@ refuse(const struct prologue_config *cfg, int code, struct err *err)
 	if (code == E_FILTER && cfg->is_cooked)
 		return err_set(err, code, "filter: reads a part of the link-layer header that a "
 		    "cooked interface does not have, or has no free scratch memory");
+	if (code == E_FILTER && cfg->link_type == LINK_CAN)
+		return err_set(err, code, "filter: reads the CAN identifier, which the kernel has "
+		    "in another byte order than a file");
 	if (code == E_FILTER)
 		return err_set(err, code, "filter: cannot be made exact: no free scratch memory");
 	return err_set(err, E_FILTER, "filter: %zu instructions: as this interface needs them, joined "

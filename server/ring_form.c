@@ -14,8 +14,6 @@
 #endif
 
 enum {
-	LINKTYPE_CAN = 227,
-
 	MAC_ADDRESSES_LEN = 12,		/* the tag's place is behind them */
 	VLAN_TAG_LEN = 4,
 	SLL_LEN = 16,
@@ -35,7 +33,7 @@ ring_layout_of(uint32_t link_type, bool is_cooked)
 		return link_type == LINK_SLL2 ? RING_SLL2 : RING_SLL;
 	if (link_type_is_ethernet(link_type))
 		return RING_ETHERNET;
-	return link_type == LINKTYPE_CAN ? RING_CAN : RING_PLAIN;
+	return link_type == LINK_CAN ? RING_CAN : RING_PLAIN;
 }
 
 static void

@@ -43,6 +43,8 @@ class Filter:
 
     def __init__(self, text, link=ETHERNET):
         self._program = _Program()
+        if link not in _handles:
+            _handles[link] = _pcap.pcap_open_dead(link, SNAPLEN)
         handle = _handles[link]
         if _pcap.pcap_compile(handle, self._program, text.encode(), 1, NETMASK_UNKNOWN) != 0:
             self._program = None

@@ -19,6 +19,7 @@ import pytest
 import capfile
 import devices
 import frames
+import offline
 import witness
 from lab import Proc, eventually
 from test_fidelity import differences
@@ -229,3 +230,53 @@ def test_outgoing_can_frames_are_left_to_their_echo(lab, agent):
     assert [p.data[8:] for p in ours.packets] == [b"incoming"] * 2
     assert ours.records() == capfile.read(lab.file("tcpdump")).records()
     assert client.counts() == {"captured": 2, "received": 2, "dropped": 0}
+
+
+def wlan():
+    """Management, data and control frames."""
+    return [bytes((kind, 0)) + bytes(60) for kind in (0x08, 0x80, 0x40, 0x88, 0xB4)]
+
+
+def can():
+    return [struct.pack("=IB3x8s", number, 8, b"abcdefgh") for number in range(0x120, 0x130)]
+
+
+# Device, its link type in libpcap's numbers, what is sent, expressions.
+FILTERS = {
+    "tun": (tun_of(None), offline.RAW_IP, lambda: devices.ip_packets(COUNT),
+            ("udp", "tcp port 80", "greater 200")),
+    "PPP": (tun_of(512), SLL2, lambda: devices.ip_packets(COUNT), ("udp", "tcp port 80")),
+    "netlink": (tun_of(824, 0x10), witness.NETLINK, lambda: devices.ip_packets(COUNT),
+                ("link[16] = 0x45", "link[14:2] = 0x10", "link[4:2] = 0")),
+    "802.11": (tun_of(801, 4), 105, wlan, ("type mgt", "type data", "type ctl", "subtype beacon")),
+    "radiotap": (tun_of(803, 4), 127,
+                 lambda: [b"\0\0\x08\0\0\0\0\0" + frame for frame in wlan()],
+                 ("type mgt", "type data", "type ctl")),
+    # The kernel has the identifier in another byte order than the file.
+    "CAN": (tun_of(280, 0x0C), witness.CAN, can,
+            ("link[0:4] = 0x123", "link[3] > 0x28", "link[4] = 8", "link[link[4]] = 0x61")),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_filters_mean_on_every_link_type_what_they_mean_on_the_file(lab, agent, name):
+    make, link, packets, texts = FILTERS[name]
+    with make(lab.net) as device:
+        paths = [lab.file(f"{i}.pcapng") for i in range(len(texts) + 1)]
+        clients = [lab.capture("-i", device.name, "-w", path, *words) for path, words in
+                   zip(paths, [(), *(("--exact-filter", text) for text in texts)])]
+        device.send(packets())
+        assert [client.interrupt() for client in clients] == [0] * len(clients)
+    everything, *chosen = [[p.data for p in capfile.read(path).packets] for path in paths]
+    for text, got in zip(texts, chosen):
+        expression = offline.Filter(text, link)
+        assert got == [data for data in everything if expression.matches(data)] != [], text
+
+
+def test_a_mandatory_filter_that_reads_can_identifiers_refuses_the_interface(lab):
+    """It is never judged wrongly, and never by the client."""
+    lab.agent(conf="mandatory-filter = link[0:4] != 0x123\n")
+    with devices.tun(lab.net, 280, 0x0C) as device:
+        client = lab.client("-i", device.name, "-w", lab.file("a.pcapng"))
+        assert client.wait() == 4
+        assert "mandatory" in client.err.text()

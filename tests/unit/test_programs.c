@@ -161,6 +161,24 @@ further_link_types_are_compiled_when_the_agent_asks(void **state)
 	programs_fini(&p);
 }
 
+/* Where the interface is another after all, the agent asks and the reason is told. */
+static void
+words_of_80211_are_taken_though_no_usual_link_type_knows_them(void **state)
+{
+	static const uint32_t radiotap[] = { 127 }, ethernet[] = { 1 };
+	struct programs p;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(init(&p, "type mgt subtype beacon", &err), E_OK);
+	assert_false(p.filters[0].at_client);
+	assert_int_equal(programs_need(&p, radiotap, 1, &err), E_OK);
+	assert_non_null(find(&p, 127));
+	assert_int_equal(programs_need(&p, ethernet, 1, &err), E_FILTER);
+	assert_non_null(strstr(err.what, "EN10MB"));
+	programs_fini(&p);
+}
+
 /* More instructions than a kernel takes: 3000 different tests. */
 static char *
 long_filter(void)
@@ -401,6 +419,7 @@ main(void)
 		cmocka_unit_test(a_filter_that_is_none_is_refused_with_libpcaps_words),
 		cmocka_unit_test(a_filter_about_tags_is_marked),
 		cmocka_unit_test(further_link_types_are_compiled_when_the_agent_asks),
+		cmocka_unit_test(words_of_80211_are_taken_though_no_usual_link_type_knows_them),
 		cmocka_unit_test(what_no_kernel_can_run_is_left_to_the_client),
 		cmocka_unit_test(a_loop_and_the_kernels_knowledge_exclude_each_other),
 		cmocka_unit_test(tags_are_passed_over_as_by_the_kernel_unless_they_count),

@@ -306,7 +306,7 @@ an_invalid_program_has_no_place(void **state)
 static void
 where_headers_are_not_known_programs_run_as_they_came(void **state)
 {
-	static const uint32_t link_types[] = { 105, 119, 127, 227 };
+	static const uint32_t link_types[] = { 105, 119, 127, 230 };
 	static struct prologue p;
 	const struct lab_frame f = { .len = 4, .data = { 33, 64, 1, 2 } };
 	const struct bpf_insn_raw shift[] = {	/* 1 << the first byte */
@@ -331,6 +331,32 @@ where_headers_are_not_known_programs_run_as_they_came(void **state)
 		assert_int_equal(answer_of(&p.prog, &f, NULL), 0);
 		assert_false(passes_check(&p.check, &f, NULL));
 	}
+}
+
+/* The kernel has it in the machine's byte order, a file in the network's. */
+static void
+a_can_identifier_is_judged_by_the_client(void **state)
+{
+	static struct prologue p;
+	struct bpf_insn_raw load[] = {
+		{ .code = BPF_LD | BPF_B | BPF_ABS, .k = 3 }, { .code = BPF_RET | BPF_A },
+	};
+	struct own_traffic own = { .n = 0 };
+	struct prologue_config cfg = { .link_type = 227, .snaplen = SNAPLEN, .own = &own,
+	    .filter = load, .n_filter = ARRAY_LEN(load), .to = FILTER_CLIENT };
+	struct err err;
+
+	(void)state;
+	build(&cfg, &p);
+	assert_int_equal(p.place, FILTER_CLIENT);
+	cfg.to = FILTER_KERNEL;
+	assert_int_equal(prologue_build(&cfg, &p, &err), E_FILTER);
+	assert_non_null(strstr(err.what, "CAN identifier"));
+	load[0].k = 4;
+	build(&cfg, &p);
+	assert_int_equal(p.place, FILTER_KERNEL);
+	load[0].code = BPF_LD | BPF_B | BPF_IND;
+	assert_int_equal(prologue_build(&cfg, &p, &err), E_FILTER);
 }
 
 /* --- parts --- */
@@ -421,6 +447,7 @@ main(void)
 		cmocka_unit_test(where_memory_is_little_one_copy_answers_like_two),
 		cmocka_unit_test(an_invalid_program_has_no_place),
 		cmocka_unit_test(where_headers_are_not_known_programs_run_as_they_came),
+		cmocka_unit_test(a_can_identifier_is_judged_by_the_client),
 		cmocka_unit_test(the_parts_say_where_each_begins),
 		cmocka_unit_test(a_capture_of_everything_is_its_snaplen),
 	};
