@@ -468,6 +468,29 @@ def test_a_bad_file_or_a_refusal_leaves_the_old_filter(lab, agent_of_ours):
     assert [p.data for p in capfile.read(path).packets] == [UDP[0], TCP[1]]
 
 
+def test_the_real_agent_changes_filters_from_one_place_to_another(lab, agent):
+    expression, path = lab.file("filter"), lab.file("a.pcapng")
+    write_filter(expression, "udp port 9")
+    client = lab.capture("-i", "cap0", "-s", "0", "-w", path, "--filter-file", expression)
+    sender = lab.sender()
+    both = [UDP[0], TCP[0]]
+    sender.send(*both)
+    for count, text in enumerate(("tcp", "ip protochain 17", "tcp port 80"), 1):
+        # What is in the sensor's open block still would be judged by the next filter.
+        eventually(lambda: count_of(path) == count, 5, "packet in the file")
+        write_filter(expression, text)
+        client.signal(signal.SIGUSR2)
+        client.err.wait(f"filter changed to '{text}' at ")
+        sender.send(*both)
+    assert client.interrupt() == 0, client.report()
+    got = capfile.read(path)
+    assert [p.data for p in got.packets] == [UDP[0], TCP[0], UDP[0], TCP[0]]
+    assert [" ".join(comments(p))[:20] for p in got.packets] == \
+        ["", "filter changed to 't", "filter changed to 'i", "filter changed to 't"]
+    client.err.wait("^1 packet filtered by client$")
+    assert len([line for line in client.errors() if "all packets travel" in line]) == 1
+
+
 def test_without_a_filter_file_the_signal_flushes(lab, agent_of_ours):
     client, path, _ = begin(lab, agent_of_ours, [puppet.interface("cap0")])
     agent_of_ours.send(puppet.batch(1, UDP[:3]))
