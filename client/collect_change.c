@@ -80,6 +80,8 @@ collect_on_event(const struct msg_event *event, void *arg)
 	struct collect *c = arg;
 	char line[ADDRESS_HOST_LEN + PROTO_MAX_TEXT + 64];
 
+	if (c->state >= COLLECT_FLUSHING)
+		return;
 	snprintf(line, sizeof(line), "%s: %s", sensor_name(c->sensor), event->text);
 	collect_report(c, line);
 	/* Too many: it is said, but not in its place in the file. */

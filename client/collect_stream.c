@@ -198,7 +198,9 @@ on_stats(const struct msg_stats *stats, void *arg)
 {
 	struct collect *c = arg;
 
-	ledger_set_agent(&c->ledger, stats, false);
+	/* An output that could not be opened leaves nothing to count for. */
+	if (c->state < COLLECT_FLUSHING)
+		ledger_set_agent(&c->ledger, stats, false);
 }
 
 static void
@@ -207,6 +209,8 @@ on_ended(const struct msg_ended *ended, void *arg)
 	struct collect *c = arg;
 	char text[PROTO_MAX_TEXT + 64];
 
+	if (c->state >= COLLECT_FLUSHING)
+		return;
 	ledger_set_agent(&c->ledger, &ended->stats, true);
 	if (ended->code != E_OK || (ended->text[0] != '\0' && !c->stop_asked)) {
 		snprintf(text, sizeof(text), "%s: the agent ended the capture: %s",

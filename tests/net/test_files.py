@@ -177,7 +177,11 @@ def test_a_pcap_of_mixed_types_is_refused_and_nothing_is_written(lab, agent_of_o
     client = lab.client("-i", "cap0", "-i", "tun0", "-w", path)
     agent_of_ours.accept()
     agent_of_ours.send(puppet.started([puppet.interface("cap0"),
-                                       puppet.interface("tun0", 9, RAW_IP, request=1)]))
+                                       puppet.interface("tun0", 9, RAW_IP, request=1)]),
+                       # Nobody waits for these any more.
+                       puppet.event(1, "x"), puppet.stats([{}, {}]), puppet.batch(1, UDP[:1]),
+                       puppet.gap(2, 2, 1), puppet.interface_added(puppet.interface("eth7"), 3),
+                       puppet.ended([{}, {}, {}], 2))
     assert client.wait() == 7
     assert len(client.errors()) == 1
     assert "-w x.pcapng" in client.err.text() and "--split-by-linktype" in client.err.text()
