@@ -121,7 +121,7 @@ struct capture_refilter_item {
 struct capture_refilter {
 	uint32_t	 number;	/* of the update */
 	int		 code;		/* E_OK, or why the old filters stay */
-	char		 text[PROTO_MAX_TEXT + 1];
+	char		 text[PROTO_MAX_TEXT + 1];	/* the new one for the log, or why */
 	uint32_t	 n;		/* interfaces so far */
 	struct capture_refilter_item items[];
 };

@@ -8,8 +8,8 @@
  */
 #include "server/capture_int.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/log.h"
 
@@ -98,7 +98,8 @@ tell_outcome(struct capture *c, const struct capture_refilter *refilter)
 	changed->code = refilter->code;
 	changed->sequence = c->next_sequence;
 	changed->time = clock_wall();
-	snprintf(changed->text, sizeof(changed->text), "%s", refilter->text);
+	if (refilter->code != E_OK)
+		memcpy(changed->text, refilter->text, sizeof(changed->text));
 	changed->places = calloc(c->n_rings > 0 ? c->n_rings : 1,
 	    sizeof(*changed->places));
 	if (changed->places == NULL) {
@@ -112,8 +113,8 @@ tell_outcome(struct capture *c, const struct capture_refilter *refilter)
 		capture_send(c, &msg);
 	msg_free(&msg);
 	if (refilter->code == E_OK)
-		log_info(LOG_CAPTURE, "filter changed, from batch %llu on",
-		    (unsigned long long)c->next_sequence);
+		log_info(LOG_CAPTURE, "filter changed to '%s', from batch %llu on",
+		    refilter->text, (unsigned long long)c->next_sequence);
 	else
 		log_warn(LOG_CAPTURE, "filter not changed: %s", refilter->text);
 }

@@ -28,6 +28,7 @@ struct captures_update {
 	enum filter_place place;	/* the first to try there */
 	struct captures_socket next;	/* that tap's, as linked */
 	struct prologue	 prologue;
+	struct err	 no_room;	/* why the kernel did not take it at this tap */
 	bool		 is_held, is_rolling_back;
 };
 
@@ -153,6 +154,16 @@ captures_update_abandon(struct captures_entry *e)
 	update_free(u);
 }
 
+/* For the record: the first expression that is another one now. */
+static const char *
+changed_text(const struct msg_filter *old, const struct msg_filter *now, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (strcmp(old[i].text, now[i].text) != 0)
+			return now[i].text;
+	return now[0].text;
+}
+
 /* The capture's thread gets the outcome; from now on others have their turn. */
 static void
 finish(struct captures_update *u)
@@ -166,6 +177,9 @@ finish(struct captures_update *u)
 	if (refilter->code == E_OK) {
 		struct msg_filter *old = e->start.filters;
 
+		snprintf(refilter->text, sizeof(refilter->text), "%s",
+		    changed_text(old, u->msg->update_filter.filters,
+		    e->start.n_filters));
 		e->start.filters = u->msg->update_filter.filters;
 		u->msg->update_filter.filters = old;
 	}
@@ -247,6 +261,20 @@ fail(struct captures_update *u, const struct err *why)
 	attach(u);
 }
 
+/* The client sees the place, but not why it is not the kernel. */
+static void
+tell_fallback(struct captures_update *u)
+{
+	char text[PROTO_MAX_TEXT + 1];
+
+	if (u->no_room.code == E_OK)
+		return;
+	snprintf(text, sizeof(text), "%s: filtered %s", u->no_room.what,
+	    place_text(u->next.place));
+	capture_tell(u->entry->capture, CAPTURE_EVENT_OTHER, u->at, text);
+	u->no_room.code = E_OK;
+}
+
 static void
 take_attached(struct captures_update *u)
 {
@@ -265,6 +293,7 @@ take_attached(struct captures_update *u)
 	item->is_set = true;
 	item->place = u->next.place;
 	item->snaplen = u->next.socket.link.snaplen;
+	tell_fallback(u);
 }
 
 static void
@@ -281,7 +310,7 @@ attached(const struct err *err, void *arg)
 	} else if (err->code == E_FILTER && !u->start.kernel_only &&
 	    u->next.place < FILTER_CLIENT) {
 		/* The kernel has no room for it: see there what it can do. */
-		log_info(LOG_CAPTURE, "%s", err->what);
+		u->no_room = *err;
 		u->place = u->next.place + 1;
 		attach(u);
 	} else {

@@ -1,9 +1,11 @@
 """Filters that change while packets flow: what is kept follows at once, nothing else is lost."""
 import os
+import signal
 import threading
 
 import pytest
 
+import capfile
 import frames
 import wire
 from lab import LONG
@@ -256,6 +258,59 @@ def test_changes_between_kernel_and_client_lose_nothing(lab, agent, start, traff
     assert_balanced(counts)
 
 
+def of_tag(vid, size):
+    """For frames of this VLAN as the file has them, in so many instructions."""
+    test = [(0x28, 0, 0, 12), (0x15, 0, 3, 0x8100), (0x28, 0, 0, 14), (0x15, 0, 1, 0x6000 | vid),
+            (0x06, 0, 0, 262144), (0x06, 0, 0, 0)]
+    pad = [(0x01, 0, 0, 12)] + [(0x48, 0, 0, 2)] * (size - len(test))
+    return wire.filter_of(pad + test, exact_vlan=1, text="x")
+
+
+def test_changes_between_kernel_and_agent_keep_nothing_else(lab, agent, start):
+    """Where the tagged copy does not fit the agent judges tagged packets, in step."""
+    reader = start([of_tag(0, 10)])
+    sender = lab.sender()
+    packets = [frames.ethernet(0x0800, frames.ipv4(17, frames.udp(bytes(60))), (vid,))
+               for vid in range(3)]
+    seen = {}
+
+    def step():
+        """Handle one message; what tagged packets it held, by batch."""
+        number, fields = reader.sock.receive()
+        if number == wire.BATCH:
+            reader.sequence += 1
+            data, at = fields[15][0], 0
+            for length in packed(fields[5][0]):
+                tci = int.from_bytes(data[at + 14:at + 16], "big") & 0xFFF
+                seen.setdefault(fields[1][0], []).append(tci)
+                at += length
+        return number, fields
+
+    in_force = [(0, 0)]
+    for i in range(60):
+        vid, size = i % 3, 10 if i % 2 else 1200
+        reader.number += 1
+        sender.send(*packets * 5)
+        reader.sock.send(wire.update_filter(reader.number, [of_tag(vid, size)]))
+        sender.send(*packets * 5)
+        number, fields = step()
+        while number != wire.FILTER_CHANGED:
+            number, fields = step()
+        assert wire.zigzag(fields.get(4, [0])[0]) == 0, fields
+        assert packed(fields[6][0]) == [KERNEL if size == 10 else AGENT]
+        first = fields[2][0]
+        in_force.append((first, vid))
+        sender.send(*packets * 5)
+        while sum(tags.count(vid) for batch, tags in seen.items() if batch >= first) < 5:
+            step()
+    reader.sock.send(wire.envelope(wire.STOP))
+    while step()[0] != wire.ENDED:
+        pass
+    for sequence, tags in seen.items():
+        vid = [vid for first, vid in in_force if first <= sequence][-1]
+        assert set(tags) == {vid}, f"batch {sequence}: {set(tags)}, where {vid} is in force"
+
+
 def test_a_filter_for_the_client_needs_whole_packets(lab, agent, start):
     """Begun with a short snapshot length, the kernel never gives more."""
     reader = start([of_classes(0)], classes={0}, snaplen=1000)
@@ -345,3 +400,42 @@ def test_the_end_of_a_capture_waits_for_a_change_that_is_under_way(agent, start)
         assert_balanced(reader.end())
         reader.sock.close()
     assert os.path.exists(f"/proc/{agent.net_pid}")
+
+
+def expression(*classes):
+    return " or ".join(f"udp dst port {FIRST_PORT + c}" for c in classes)
+
+
+def test_a_thousand_signals_change_the_filter_of_a_running_client(lab, agent, traffic):
+    """The same through capclient: SIGUSR2 and a file, one after the other."""
+    text = lab.file("filter")
+
+    def write(*classes):
+        with open(text, "w", encoding="ascii") as f:
+            f.write(expression(*classes) + "\n")
+
+    write(0, 1)
+    path = lab.file("a.pcapng")
+    client = lab.capture("-i", "cap0", "-w", path, "--filter-file", text)
+    flow = traffic()
+    pids, before = (agent.pid, agent.net_pid, client.pid), None
+    for i in range(1000):
+        write(*((1, 2) if i % 2 == 0 else (0, 1)))
+        client.signal(signal.SIGUSR2)
+        client.err.wait(r"filter changed to ", 10, count=i + 1)
+        if i == 100:
+            before = [rss_kib(pid) for pid in pids]
+    for pid, then in zip(pids, before):
+        assert rss_kib(pid) < then + 2048
+    sent = flow.stop()
+    assert client.interrupt(30) == 0, client.err.text()
+    got = {}
+    for packet in capfile.read(path).packets:
+        kind = int.from_bytes(packet.data[PORT_AT:PORT_AT + 2], "big") - FIRST_PORT
+        number = int.from_bytes(packet.data[NUMBER_AT:NUMBER_AT + 4], "big")
+        got.setdefault(kind, []).append(number)
+    assert got[1] == list(range(1, sent, CLASSES))
+    assert 3 not in got
+    assert got[0] and got[2]
+    total = sum(map(len, got.values()))
+    assert client.counts() == {"captured": total, "received": total, "dropped": 0}
