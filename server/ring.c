@@ -198,8 +198,12 @@ copy_formed(uint8_t *dst, uint32_t want, const struct ring_front *front,
 static uint8_t
 offload_of(const struct tpacket3_hdr *h)
 {
+	const uint32_t any = TP_STATUS_CSUMNOTREADY | TP_STATUS_CSUM_VALID |
+	    TP_STATUS_GSO_TCP;
 	uint8_t offload = 0;
 
+	if ((h->tp_status & any) == 0)
+		return 0;
 	if (h->tp_status & TP_STATUS_CSUMNOTREADY)
 		offload |= PACKET_CSUM_NOT_READY;
 	if (h->tp_status & TP_STATUS_CSUM_VALID)
@@ -215,20 +219,31 @@ stamp_of(const struct tpacket3_hdr *h)
 	return (int64_t)h->tp_sec * NS_PER_S + h->tp_nsec;
 }
 
+/* Most packets need nothing made: they are what this is about. */
+static bool
+is_plain(const struct ring *r, const struct tpacket3_hdr *h)
+{
+	return r->layout == RING_PLAIN || (r->layout == RING_ETHERNET &&
+	    (h->tp_status & TP_STATUS_VLAN_VALID) == 0);
+}
+
 /* Append one packet, whose bounds are checked.  E_TOOBIG: builder is full. */
 static int
 deliver(struct ring *r, const struct tpacket3_hdr *h,
     const struct sockaddr_ll *sll, uint32_t keep, struct batch_builder *builder)
 {
 	const uint8_t *src = (const uint8_t *)h + h->tp_mac;
-	struct ring_front front;
+	uint64_t captured = h->tp_snaplen, original = h->tp_len;
+	const struct ring_front *front = NULL;
 	struct packet_meta meta;
-	uint64_t captured, original;
 	uint8_t *dst;
 
-	ring_front_make(r->layout, h, sll, src, &front);
-	captured = (uint64_t)h->tp_snaplen + front.len - front.skip;
-	original = (uint64_t)h->tp_len + front.extra;
+	if (!is_plain(r, h)) {
+		ring_front_make(r->layout, h, sll, src, &r->front);
+		front = &r->front;
+		captured += front->len - front->skip;
+		original += front->extra;
+	}
 	if (original > UINT32_MAX)
 		original = UINT32_MAX;
 	if (captured > r->link.snaplen)
@@ -249,8 +264,8 @@ deliver(struct ring *r, const struct tpacket3_hdr *h,
 	if (dst == NULL)
 		return E_TOOBIG;
 
-	if (front.len > 0)
-		copy_formed(dst, meta.captured_len, &front, src);
+	if (front != NULL)
+		copy_formed(dst, meta.captured_len, front, src);
 	else
 		memcpy(dst, src, meta.captured_len);
 	r->packets++;

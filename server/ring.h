@@ -57,6 +57,7 @@ struct ring {
 	uint32_t block_size, block_nr;
 	struct ring_link link;
 	enum ring_layout layout;
+	struct ring_front front;	/* of the packet being delivered */
 	struct ring_filter recheck, standing;
 	const struct ring_filter *filter;	/* of the block being walked */
 	uint64_t sequence;	/* of the block walked last; they begin at 1 */
