@@ -291,6 +291,14 @@ interfaces_find_index(const struct interfaces *list, uint32_t index)
 }
 
 const struct interface_info *
+interfaces_next(const struct interfaces *list, const struct interface_info *prev)
+{
+	const struct interface_info *next = prev == NULL ? list->items : prev + 1;
+
+	return next < list->items + list->n ? next : NULL;
+}
+
+const struct interface_info *
 interfaces_find_name(const struct interfaces *list, const char *name)
 {
 	for (size_t i = 0; i < list->n; i++)

@@ -45,6 +45,10 @@ const struct interface_info *interfaces_find_index(
 const struct interface_info *interfaces_find_name(
     const struct interfaces *list, const char *name);
 
+/* The one behind prev, the first for NULL; NULL at the end. */
+const struct interface_info *interfaces_next(const struct interfaces *list,
+    const struct interface_info *prev);
+
 /*
  * The message about all interfaces.  permitted[0..n) are the kernel's numbers
  * of those that capagent allows.  Release it with msg_free().  E_NOMEM.

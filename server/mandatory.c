@@ -256,6 +256,6 @@ mandatory_log(const struct priv_mandatory *mandatory)
 			len += (size_t)snprintf(rare + len, sizeof(rare) - len, " %s", name);
 	}
 	if (rare[0] != '\0')
-		log_info(LOG_POLICY, "mandatory-filter: has no meaning on the rare link types%s: "
+		log_debug(LOG_POLICY, "mandatory-filter: has no meaning on the rare link types%s: "
 		    "interfaces of those types cannot be captured", rare);
 }

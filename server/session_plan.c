@@ -21,6 +21,7 @@ struct draft {
 	int		*owners[SURVEY_MAX_PLACES];	/* interface's request, or -1 */
 	uint32_t	 n_down;	/* left out for now */
 	char		 down[IFNAMSIZ];	/* one of them */
+	const char	*empty;		/* a pattern that has none now, or NULL */
 };
 
 static struct survey_place *
@@ -232,9 +233,8 @@ plan_single(struct draft *d, uint32_t request, struct survey_place *place,
 		if (owners[i] == (int)request)
 			return add_socket(d, request, place, iface, err);
 		if (is_it && owners[i] >= 0)
-			return wanted_is_pattern(&start->interfaces[owners[i]]) ?
-			    E_OK : err_set(err, E_USAGE, "interface '%s': start: "
-			    "named twice", text);
+			return err_set(err, E_USAGE, "interface '%s': start: named "
+			    "twice", text);
 	}
 	return missing(d, place, name, text, err);
 }
@@ -244,6 +244,7 @@ plan_pattern(struct draft *d, uint32_t request, struct survey_place *place,
     struct err *err)
 {
 	const int *owners = d->owners[place - d->s->survey->places];
+	bool has_any = false;
 
 	for (size_t i = 0; i < place->n; i++) {
 		const struct priv_interface *iface = &place->interfaces[i];
@@ -251,6 +252,7 @@ plan_pattern(struct draft *d, uint32_t request, struct survey_place *place,
 
 		if (owners[i] != (int)request)
 			continue;
+		has_any = true;
 		if ((iface->flags & IFF_UP) == 0) {
 			d->n_down++;
 			memcpy(d->down, iface->name, sizeof(d->down));
@@ -260,6 +262,8 @@ plan_pattern(struct draft *d, uint32_t request, struct survey_place *place,
 		if (rc != E_OK)
 			return rc;
 	}
+	if (!has_any)
+		d->empty = d->s->start.start.interfaces[request].name;
 	return E_OK;
 }
 
@@ -322,6 +326,54 @@ divide_ring(struct session *s)
 		    s->n_sockets, PRIV_MIN_RING / 1024);
 }
 
+/* Those that patterns match and policy forbids: how many, and one of them. */
+static uint32_t
+count_forbidden(const struct draft *d, const char **ret_name)
+{
+	const struct survey_place *own = NULL;
+	const struct interface_info *info = NULL;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < d->s->survey->n && own == NULL; i++)
+		if (d->s->survey->places[i].netns[0] == '\0')
+			own = &d->s->survey->places[i];
+	while (own != NULL && (info = interfaces_next(d->list, info)) != NULL) {
+		struct priv_interface iface = { .index = info->index };
+
+		memcpy(iface.name, info->name, sizeof(info->name));
+		if (has_name(own, info->name) ||
+		    wanted_request(&d->s->start.start, "", &iface) < 0)
+			continue;
+		*ret_name = info->name;
+		n++;
+	}
+	return n;
+}
+
+/* What patterns could have meant and is not captured now. */
+static void
+note_left_out(const struct draft *d)
+{
+	const char *forbidden = "";
+	uint32_t n_forbidden = count_forbidden(d, &forbidden);
+
+	if (n_forbidden == 1)
+		session_note(d->s, "interface '%s' is not permitted by the agent's "
+		    "configuration: left out", forbidden);
+	else if (n_forbidden > 1)
+		session_note(d->s, "%u interfaces (such as '%s') are not permitted by the "
+		    "agent's configuration: left out", n_forbidden, forbidden);
+	if (d->n_down == 1)
+		session_note(d->s, "interface '%s' is down: captured when it is up",
+		    d->down);
+	else if (d->n_down > 1)
+		session_note(d->s, "%u interfaces that are down (such as '%s') are captured "
+		    "when they are up", d->n_down, d->down);
+	if (d->empty != NULL)
+		session_note(d->s, "no interface for '%s' now: those that appear later are "
+		    "captured", d->empty);
+}
+
 static int
 make(struct draft *d, struct err *err)
 {
@@ -344,9 +396,7 @@ make(struct draft *d, struct err *err)
 		return rc;
 	if (s->n_sockets == 0)
 		return nothing(d, err);
-	if (d->n_down > 0)
-		session_note(s, "%u interfaces that are down (such as '%s') are captured "
-		    "when they are up", d->n_down, d->down);
+	note_left_out(d);
 	divide_ring(s);
 	return E_OK;
 }

@@ -149,14 +149,37 @@ is_wanted_by(const struct msg_start *start, uint32_t request, const char *netns,
 	return false;
 }
 
+/* How exactly a request says what it wants: less is more exact. */
+static unsigned
+vagueness(const struct msg_start *start, uint32_t request)
+{
+	struct wanted_name name;
+
+	wanted_name(start, request, &name);
+	switch (name.kind) {
+	case WANTED_NAME:
+	case WANTED_NUMBER:
+		return 0;
+	case WANTED_PATTERN:
+		return 1;
+	case WANTED_ANY:
+	case WANTED_COOKED:
+		return 2;
+	}
+	return 2;
+}
+
 int
 wanted_request(const struct msg_start *start, const char *netns,
     const struct priv_interface *iface)
 {
+	int best = -1;
+
 	for (uint32_t i = 0; i < start->n_interfaces; i++)
-		if (is_wanted_by(start, i, netns, iface))
-			return (int)i;
-	return -1;
+		if (is_wanted_by(start, i, netns, iface) && (best < 0 ||
+		    vagueness(start, i) < vagueness(start, (uint32_t)best)))
+			best = (int)i;
+	return best;
 }
 
 bool

@@ -3,8 +3,9 @@
  *
  * A request names an interface ("eth0", or its number at the start), a
  * pattern ("veth*"), or "any", in the agent's network namespace or in another
- * one ("netns:blue/eth0", "pid:77/any").  An interface that two requests want
- * belongs to the first.  Also makes a socket's configuration out of the
+ * one ("netns:blue/eth0", "pid:77/any").  An interface that several requests
+ * want belongs to the one that says most exactly which: a name or number, then
+ * a pattern, then any; among equals to the first.  Also makes a socket's configuration out of the
  * request it belongs to.  No sockets, no kernel.  Runs in capagent-net.
  */
 #ifndef SERVER_WANTED_H
@@ -42,7 +43,7 @@ void wanted_name(const struct msg_start *start, uint32_t request,
     struct wanted_name *ret_name);
 
 /*
- * The first request that wants this interface, or -1.  netns is "" for the
+ * The request to which this interface belongs, or -1.  netns is "" for the
  * agent's own namespace, else "netns:blue" or "pid:77" as in the request.
  * A cooked "any" wants none: its one socket has them all.
  */

@@ -1,6 +1,7 @@
 """Several interfaces in one capture: any, patterns, requests of their own."""
 import contextlib
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -143,6 +144,27 @@ def test_a_pattern_that_matches_nothing_is_refused_by_name(lab, agent):
     assert client.wait() == 5 and "nosuch*" in client.err.text() and "-D" in client.err.text()
     client = lab.client("-i", "down*", "-w", lab.file("a.pcapng"))
     assert client.wait() == 5 and "down" in client.err.text()
+
+
+def test_a_name_wins_over_a_pattern_wherever_it_stands(lab, agent):
+    with lines(lab, 2):
+        client = started(lab, "-i", "dm*", "-s", "60", "-i", "dm1", "-s", "1000")
+        for i in range(2):
+            send(lab, i, [tagged(5, 1).ljust(300, b"\0")])
+        found = by_interface(finish(client, 2))
+    assert [len(p.data) for p in found["dm0"]] == [60]
+    assert [len(p.data) for p in found["dm1"]] == [300]
+
+
+def test_what_a_pattern_leaves_out_is_said(lab):
+    lab.agent(conf="interfaces = cap0\n")
+    client = lab.capture("-i", "any", "-w", lab.file("a.pcapng"))
+    text = client.err.text()
+    assert re.search(r"\d interfaces \(such as '\w+'\) are not permitted by the agent's", text), text
+    assert client.interrupt() == 0
+    client = lab.capture("-i", "cap0", "-i", "veht*", "-w", lab.file("b.pcapng"))
+    assert "no interface for 'veht*' now: those that appear later" in client.err.text()
+    assert client.interrupt() == 0
 
 
 def test_ring_memory_is_divided_and_what_that_raises_is_said(lab, agent):

@@ -61,6 +61,19 @@ an_interface_belongs_to_the_first_request_that_names_it(void **state)
 }
 
 static void
+the_most_exact_request_has_an_interface(void **state)
+{
+	struct fixture f;
+	const struct msg_start *start = START(&f, "any", "eth*", "eth0", "7");
+
+	(void)state;
+	assert_int_equal(request_of(start, "", "eth0", 2), 2);
+	assert_int_equal(request_of(start, "", "eth1", 3), 1);
+	assert_int_equal(request_of(start, "", "eth7", 7), 3);
+	assert_int_equal(request_of(start, "", "lo", 1), 0);
+}
+
+static void
 a_number_is_an_index_or_a_name(void **state)
 {
 	struct fixture f;
@@ -180,6 +193,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_interface_belongs_to_the_first_request_that_names_it),
+		cmocka_unit_test(the_most_exact_request_has_an_interface),
 		cmocka_unit_test(a_number_is_an_index_or_a_name),
 		cmocka_unit_test(namespaces_are_kept_apart),
 		cmocka_unit_test(patterns_match_as_in_a_shell),
