@@ -232,6 +232,21 @@ check_link_types(struct collect *c, const struct msg_started *started,
 	return rc;
 }
 
+/*
+ * One for all interfaces, those that come later too: what a reader has to be
+ * ready for.  As in tcpdump's files the largest unless less was asked for.
+ */
+static uint32_t
+file_snaplen(const struct options *opt)
+{
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < opt->n_interfaces; i++)
+		if (opt->interfaces[i].snaplen > most)
+			most = opt->interfaces[i].snaplen;
+	return most < PROTO_DEFAULT_SNAPLEN ? most : PROTO_MAX_SNAPLEN;
+}
+
 static int
 open_output(struct collect *c, const struct msg_started *started, struct err *err)
 {
@@ -244,7 +259,7 @@ open_output(struct collect *c, const struct msg_started *started, struct err *er
 	    ledger_init(&c->ledger, started->n_interfaces) != E_OK)
 		return err_set(err, E_NOMEM, "capture: start: out of memory");
 	c->has_ledger = true;
-	c->out_cfg.snaplen = started->snaplen;
+	c->out_cfg.snaplen = file_snaplen(c->opt);
 	c->out = outputs_new(&c->out_cfg, err);
 	if (c->out == NULL)
 		return err->code;

@@ -55,7 +55,10 @@ struct sink_ops {
 	const char *name;		/* "pcapng", "pcap" */
 	bool one_link_type;		/* for all interfaces of an output */
 
-	/* Write the file header; program is "capclient 0.1.0". */
+	/*
+	 * Write the file header; program is "capclient 0.1.0", snaplen that of
+	 * every interface: no packet will be longer.
+	 */
 	struct sink *(*open)(struct outfile *out, const char *program,
 	    uint32_t snaplen, struct err *err);
 

@@ -20,6 +20,7 @@ enum {
 struct sink {
 	struct outfile	*out;
 	bool		 has_header;
+	uint32_t	 snaplen;
 	uint32_t	 link_type;	/* of the file, with its header */
 	uint64_t	 n_cut;
 };
@@ -32,12 +33,12 @@ sink_pcap_open(struct outfile *out, const char *program, uint32_t snaplen,
 	struct sink *sink = calloc(1, sizeof(*sink));
 
 	(void)program;
-	(void)snaplen;
 	if (sink == NULL) {
 		err_set(err, E_NOMEM, "output: create: out of memory");
 		return NULL;
 	}
 	sink->out = out;
+	sink->snaplen = snaplen;
 	return sink;
 }
 
@@ -53,7 +54,7 @@ write_header(struct sink *sink, uint32_t link_type, struct err *err)
 	put_le16(p + 6, 4);
 	put_le32(p + 8, 0);		/* time zone: UTC */
 	put_le32(p + 12, 0);
-	put_le32(p + 16, PACKET_MAX);
+	put_le32(p + 16, sink->snaplen);
 	put_le32(p + 20, link_type);
 	sink->has_header = true;
 	sink->link_type = link_type;

@@ -25,11 +25,6 @@ enum {
 	SHB_MAX = 2048,
 	/* tshark and tcpdump read no longer packet, whatever the block. */
 	PACKET_MAX = 262144,
-	/*
-	 * The same in every interface block, whatever the capture's: tcpdump
-	 * refuses a file whose interfaces differ in it.
-	 */
-	SNAPLEN = 262144,
 
 	EPB_HEAD = 28,
 };
@@ -37,6 +32,8 @@ enum {
 struct sink {
 	struct outfile	*out;
 	bool		 is_pipe;
+	/* In every interface block: tcpdump refuses files where they differ. */
+	uint32_t	 snaplen;
 	uint32_t	 n_interfaces;
 	uint64_t	 n_cut;
 	struct pcapng_block block;
@@ -63,12 +60,12 @@ sink_pcapng_open(struct outfile *out, const char *program, uint32_t snaplen,
 {
 	struct sink *sink = calloc(1, sizeof(*sink));
 
-	(void)snaplen;
 	if (sink == NULL) {
 		err_set(err, E_NOMEM, "output: create: out of memory");
 		return NULL;
 	}
 	sink->out = out;
+	sink->snaplen = snaplen;
 	sink->is_pipe = outfile_is_pipe(out);
 	pcapng_block_start(&sink->block, BLOCK_SHB, SHB_MAX);
 	pcapng_block_u32(&sink->block, 0x1A2B3C4D);
@@ -124,7 +121,7 @@ sink_pcapng_add_interface(struct sink *sink, const struct sink_interface *iface,
 	pcapng_block_start(b, BLOCK_IDB, PCAPNG_BLOCK_MAX);
 	pcapng_block_u16(b, (uint16_t)iface->link_type);
 	pcapng_block_u16(b, 0);
-	pcapng_block_u32(b, SNAPLEN);
+	pcapng_block_u32(b, sink->snaplen);
 	pcapng_block_text(b, IF_NAME, iface->name, 0);
 	pcapng_block_text(b, IF_DESCRIPTION, iface->description, 0);
 	/* Before what may fill the block: times mean nothing without it. */

@@ -83,12 +83,15 @@ def test_time_never_runs_backwards_and_is_now(lab, agent):
     assert before < times[0] and times[-1] < time.time_ns()
 
 
-def test_snaplen_cuts_and_the_original_length_stays(lab, agent):
+@pytest.mark.parametrize("name", ["a.pcapng", "a.pcap"])
+def test_snaplen_cuts_and_the_original_length_stays(lab, agent, name):
     sent = [f.data for f in frames.mixed(500, seed=3)]
-    client = lab.capture("-i", "cap0", "-s", "96", "-w", lab.file("a.pcapng"))
+    client = lab.capture("-i", "cap0", "-s", "96", "-w", lab.file(name))
     lab.sender().send(*sent)
     assert client.interrupt() == 0
-    got = capfile.read(lab.file("a.pcapng")).packets
+    cap = capfile.read(lab.file(name))
+    assert [i.snaplen for i in cap.interfaces] == [96]
+    got = cap.packets
     assert [p.orig_len for p in got] == [len(data) for data in sent]
     assert [p.data for p in got] == [data[:96] for data in sent]
 
