@@ -61,6 +61,10 @@ lost(struct sensor *s, const struct err *err)
 	}
 	if (copy.code == E_EOF)
 		copy.code = E_PEERGONE;
+	/* Whoever hangs up on a handshake speaks something else. */
+	if (s->state == SENSOR_CONNECTING && copy.code == E_PEERGONE)
+		err_set(&copy, E_UNREACHABLE, "%s: TLS: %.150s: is it an agent that "
+		    "listens there?", s->name, err->what);
 	sensor_fail(s, &copy);
 }
 

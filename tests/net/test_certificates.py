@@ -167,6 +167,22 @@ def test_the_client_refuses_also_agents_that_do_not_check_themselves(lab, issued
     assert isinstance(fake.error, ssl.SSLError), fake.error
 
 
+def test_whoever_hangs_up_on_a_handshake_is_no_agent(lab):
+    listening = lab.net.socket(lab.net.sensor)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((SENSOR4, 9443))
+    listening.listen()
+    listening.settimeout(20)
+    client = start(lab)
+    sock, _ = listening.accept()
+    # Closed with bytes that nobody read: a reset.
+    sock.recv(1)
+    sock.close()
+    listening.close()
+    assert client.wait() == 3, client.report()
+    assert "is it an agent that listens there?" in client.err.text()
+
+
 def test_missing_certificates_name_the_file_and_the_command_that_makes_it(lab):
     client = lab.client("-i", "cap0", "-w", lab.file("a.pcapng"), cert=None)
     assert client.wait() not in (0, 2)
