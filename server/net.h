@@ -28,10 +28,11 @@ struct net {
 	struct captures	*captures;
 	struct priv_setup setup;
 	struct own_traffic own;		/* what captures must leave out */
+	struct own_traffic own_elsewhere; /* .. in other network namespaces */
 	struct own_addresses *own_addresses;
 	struct link_watch *link_watch;
 	struct own_traffic learned;	/* part of it: from connections */
-	uint32_t	 own_generation;	/* goes up whenever own changes */
+	uint32_t	 own_generation;	/* goes up whenever one of them changes */
 
 	struct listener	*listeners[PRIV_MAX_LISTENERS];
 	struct session	*sessions;	/* clients that do not capture yet */

@@ -101,6 +101,7 @@ prepare(struct net *net, struct err *err)
 			return rc;
 	}
 	own_traffic_init(&net->own);
+	own_traffic_init(&net->own_elsewhere);
 	rc = load_tls(net, err);
 	if (rc != E_OK)
 		return rc;

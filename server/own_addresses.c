@@ -127,7 +127,7 @@ bool
 own_addresses_refresh(struct net *net)
 {
 	struct local_address *addresses;
-	struct own_traffic own;
+	struct own_traffic own, elsewhere;
 	struct err err;
 	size_t n;
 
@@ -138,9 +138,12 @@ own_addresses_refresh(struct net *net)
 	}
 	collect(net, &own, addresses, n);
 	free(addresses);
-	if (own_traffic_is_equal(&own, &net->own))
+	own_traffic_elsewhere(&own, &net->learned, &elsewhere);
+	if (own_traffic_is_equal(&own, &net->own) &&
+	    own_traffic_is_equal(&elsewhere, &net->own_elsewhere))
 		return false;
 	net->own = own;
+	net->own_elsewhere = elsewhere;
 	net->own_generation++;
 	return true;
 }
@@ -166,14 +169,11 @@ own_addresses_learn(struct net *net, int fd)
 	 * Also what is known already: the host's addresses may become too
 	 * many to be known, and this connection must stay left out.
 	 */
-	is_new |= !own_traffic_has(&net->own, (struct sockaddr *)&local);
-	(void)own_traffic_add(&net->learned, (struct sockaddr *)&local);
+	is_new |= own_traffic_add(&net->learned, (struct sockaddr *)&local);
 	/* The address the client aimed at, when this host redirects it. */
 	if (getsockopt(fd, local.ss_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
-	    ORIGINAL_DST, &aimed, &aimed_len) == 0) {
-		is_new |= !own_traffic_has(&net->own, (struct sockaddr *)&aimed);
-		(void)own_traffic_add(&net->learned, (struct sockaddr *)&aimed);
-	}
+	    ORIGINAL_DST, &aimed, &aimed_len) == 0)
+		is_new |= own_traffic_add(&net->learned, (struct sockaddr *)&aimed);
 	if (is_new)
 		refresh_and_relink(net);
 }

@@ -145,6 +145,37 @@ own_traffic_has(const struct own_traffic *own, const struct sockaddr *addr)
 	return parse(addr, &e) && has(own, &e);
 }
 
+static bool
+is_loopback(const struct own_endpoint *e)
+{
+	static const uint8_t one[16] = { [15] = 1 };
+
+	if (e->family == AF_INET)
+		return e->addr[0] == 127;
+	return e->family == AF_INET6 && memcmp(e->addr, one, sizeof(one)) == 0;
+}
+
+static bool
+is_link_local(const struct own_endpoint *e)
+{
+	if (e->family == AF_INET)
+		return e->addr[0] == 169 && e->addr[1] == 254;
+	return e->family == AF_INET6 && e->addr[0] == 0xfe && (e->addr[1] & 0xc0) == 0x80;
+}
+
+void
+own_traffic_elsewhere(const struct own_traffic *own, const struct own_traffic *learned,
+    struct own_traffic *ret)
+{
+	own_traffic_init(ret);
+	for (uint32_t i = 0; i < own->n; i++) {
+		const struct own_endpoint *e = &own->endpoints[i];
+
+		if (!is_loopback(e) && (!is_link_local(e) || has(learned, e)))
+			put(ret, e);
+	}
+}
+
 bool
 own_traffic_is_equal(const struct own_traffic *a, const struct own_traffic *b)
 {

@@ -53,6 +53,18 @@ bool own_traffic_has(const struct own_traffic *own, const struct sockaddr *addr)
 bool own_traffic_add_endpoint(struct own_traffic *own,
     const struct own_endpoint *endpoint);
 
+/*
+ * Which endpoints of own count in other network namespaces of this host.
+ *
+ * Whoever has our routable addresses there passes our own packets on, or has
+ * the same private address by chance, which cannot be told apart.  Loopback
+ * is each namespace's own.  So are link-local addresses, but for those in
+ * learned, by which connections came in: the other end of such a link may be
+ * in another namespace.
+ */
+void own_traffic_elsewhere(const struct own_traffic *own,
+    const struct own_traffic *learned, struct own_traffic *ret);
+
 /* The same endpoints, in the same order? */
 bool own_traffic_is_equal(const struct own_traffic *a, const struct own_traffic *b);
 

@@ -153,7 +153,7 @@ link_probe(const struct net *net, const struct captures_socket *s,
 {
 	struct prologue_config cfg = s->prologue;
 
-	cfg.own = &net->own;
+	cfg.own = s->netns == 0 ? &net->own : &net->own_elsewhere;
 	cfg.mark = net->setup.config.mark;
 	cfg.exact_vlan = false;
 	cfg.from = cfg.to = FILTER_KERNEL;

@@ -182,7 +182,7 @@ wanted_link(const struct net *net, const struct msg_start *start,
 	    err);
 	if (rc != E_OK)
 		return rc;
-	cfg.own = &net->own;
+	cfg.own = s->netns == 0 ? &net->own : &net->own_elsewhere;
 	cfg.mark = net->setup.config.mark;
 	cfg.exact_vlan = filter->exact_vlan;
 	cfg.from = filter->at_client ? FILTER_CLIENT : s->place;

@@ -1,6 +1,7 @@
 """Captures in other network namespaces of the sensor: by name, and by a process in them."""
 import contextlib
 import os
+import socket
 import subprocess
 
 import pytest
@@ -127,6 +128,51 @@ def test_the_list_has_the_permitted_namespaces(lab, room):
     assert f"netns:{lab.net.sensor}/" not in client.out.text()
     assert f"netns:{lab.net.gen}/" not in client.out.text()
     assert agent.stop() == 0
+
+
+def talk(lab, ns, addr, port):
+    """A connection to itself."""
+    listening, client = (lab.net.socket(ns, socket.AF_INET, socket.SOCK_STREAM)
+                         for _ in range(2))
+    with listening, client:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((addr, port))
+        listening.listen()
+        client.connect((addr, port))
+        accepted, _ = listening.accept()
+        with accepted:
+            client.sendall(b"question")
+            assert accepted.recv(16) == b"question"
+
+
+def test_another_namespaces_loopback_is_not_the_agents_own(lab, room):
+    """Also where somebody listens at the agent's address and port."""
+    lab.agent(conf="namespaces = all\n")
+    path = lab.file("a.pcapng")
+    client = lab.capture("-i", f"netns:{room.name}/lo", "-w", path)
+    for port in (9443, 9444):
+        talk(lab, room.name, "127.0.0.1", port)
+
+    def ports_that_talked():
+        # Each from the Ethernet header on: source and destination port at 34.
+        return {int.from_bytes(p.data[36:38], "big") for p in capfile.read(path).packets
+                if b"question" in p.data}
+
+    eventually(lambda: ports_that_talked() == {9443, 9444}, 10, "both connections in the file")
+    assert client.interrupt() == 0
+
+
+def test_the_agents_stream_is_left_out_where_it_passes_another_namespace(lab):
+    """Else a capture at the client's end would feed itself."""
+    lab.agent(conf="namespaces = all\n")
+    path = lab.file("a.pcapng")
+    client = lab.capture("-i", f"netns:{lab.net.client}/mgmt0", "-w", path, "tcp or udp port 9")
+    with lab.net.socket(lab.net.client, socket.AF_INET, socket.SOCK_DGRAM) as plain:
+        for i in range(20):
+            plain.sendto(bytes((i,)), ("10.9.0.1", 9))
+    eventually(lambda: len(capfile.read(path).packets) == 20, 10, "the packets in the file")
+    assert client.interrupt() == 0
+    assert [p.data[42:] for p in capfile.read(path).packets] == [bytes((i,)) for i in range(20)]
 
 
 def test_the_agents_own_namespace_by_its_name_is_itself(lab):

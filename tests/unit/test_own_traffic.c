@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include "common/compiler.h"
 #include "server/own_traffic.h"
 
 static struct sockaddr_storage
@@ -170,6 +171,42 @@ with_as_many_ports_as_there_is_room_another_is_not_taken(void **state)
 }
 
 static void
+elsewhere_loopback_is_somebody_elses_and_a_link_local_one_unless_it_was_used(void **state)
+{
+	static const char *const routable[] = { "10.0.0.1", "2001:db8::1", "fec0::1",
+	    "169.253.0.1", "128.0.0.1" };
+	static const char *const local[] = { "127.0.0.1", "127.9.0.1", "::1",
+	    "::ffff:127.0.0.2" };
+	struct own_traffic own, learned, got;
+
+	(void)state;
+	own_traffic_init(&own);
+	own_traffic_init(&learned);
+	for (size_t i = 0; i < ARRAY_LEN(routable); i++)
+		assert_true(add(&own, routable[i], 9443));
+	for (size_t i = 0; i < ARRAY_LEN(local); i++) {
+		assert_true(add(&own, local[i], 9443));
+		(void)add(&learned, local[i], 9443);
+	}
+	assert_true(add(&own, "fe80::1", 9443));
+	assert_true(add(&own, "169.254.0.1", 9443));
+	own_traffic_elsewhere(&own, &learned, &got);
+	assert_int_equal(got.n, ARRAY_LEN(routable));
+	for (size_t i = 0; i < ARRAY_LEN(routable); i++)
+		assert_true(has(&got, routable[i], 9443));
+
+	assert_true(add(&learned, "fe80::1", 9443));
+	own_traffic_elsewhere(&own, &learned, &got);
+	assert_int_equal(got.n, ARRAY_LEN(routable) + 1);
+	assert_true(has(&got, "fe80::1", 9443));
+
+	own_traffic_init(&own);
+	assert_true(add(&own, "0.0.0.0", 9443));
+	own_traffic_elsewhere(&own, &learned, &got);
+	assert_true(has(&got, "10.9.9.9", 9443));
+}
+
+static void
 sets_are_equal_when_their_endpoints_are(void **state)
 {
 	struct own_traffic own, other;
@@ -199,6 +236,8 @@ main(void)
 		cmocka_unit_test(without_room_the_busiest_port_is_kept_without_addresses),
 		cmocka_unit_test(a_full_set_of_one_port_takes_its_next_address),
 		cmocka_unit_test(with_as_many_ports_as_there_is_room_another_is_not_taken),
+		cmocka_unit_test(
+		    elsewhere_loopback_is_somebody_elses_and_a_link_local_one_unless_it_was_used),
 		cmocka_unit_test(sets_are_equal_when_their_endpoints_are),
 	};
 
