@@ -237,7 +237,7 @@ struct priv_netns_list {
 	uint32_t	 reserved;	/* 0 */
 };
 
-/* A number belongs to its name as long as the agent lives. */
+/* A number never belongs to another name; one that is long gone loses it. */
 struct priv_netns_name {
 	uint32_t	 number;	/* from 1 */
 	char		 name[PRIV_NETNS_NAME_LEN];

@@ -15,6 +15,7 @@
 #include <linux/netlink.h>
 
 #include "common/log.h"
+#include "server/netns_names.h"
 #include "server/priv_list.h"
 
 #ifndef SO_NETNS_COOKIE
@@ -23,13 +24,7 @@
 
 enum {
 	MAX_PLACES = 512,	/* two descriptors each */
-	MAX_NAMES = 4096,
 	ENTRIES_LEN = 32 << 10,
-};
-
-struct known_name {
-	char		 name[PRIV_NETNS_NAME_LEN];
-	bool		 is_there;	/* at the last look */
 };
 
 struct priv_netns_set {
@@ -37,8 +32,7 @@ struct priv_netns_set {
 	uint64_t	 cookie;	/* of the agent's own; 0: not known */
 	int		 home_fd;
 	int		 run_fd;	/* /run; -1: no name is permitted */
-	struct known_name *names;	/* the number of names[i] is i + 1 */
-	uint32_t	 n_names, room;
+	struct netns_names names;
 	struct priv_netns_place *places;
 	uint32_t	 n_places, last_handle;
 };
@@ -111,7 +105,7 @@ priv_netns_free(struct priv_netns_set *set)
 		close(set->home_fd);
 	if (set->run_fd != -1)
 		close(set->run_fd);
-	free(set->names);
+	netns_names_fini(&set->names);
 	free(set);
 }
 
@@ -127,42 +121,14 @@ priv_netns_confine(struct priv_netns_set *set, struct err *err)
 
 /* --- names --- */
 
-/* The number of a name, seen before or not; 0 when there is no room. */
-static uint32_t
-number_of(struct priv_netns_set *set, const char *name)
-{
-	struct known_name *grown;
-	uint32_t room;
-
-	for (uint32_t i = 0; i < set->n_names; i++)
-		if (strcmp(set->names[i].name, name) == 0)
-			return i + 1;
-	if (set->n_names == MAX_NAMES)
-		return 0;
-	if (set->n_names == set->room) {
-		room = set->room == 0 ? 16 : set->room * 2;
-		grown = realloc(set->names, room * sizeof(*grown));
-		if (grown == NULL)
-			return 0;
-		set->names = grown;
-		set->room = room;
-	}
-	snprintf(set->names[set->n_names].name, PRIV_NETNS_NAME_LEN, "%s", name);
-	return ++set->n_names;
-}
-
 static void
 take_entry(struct priv_netns_set *set, const struct dirent64 *entry)
 {
-	uint32_t number;
-
 	if (entry->d_name[0] == '.' || strlen(entry->d_name) >= PRIV_NETNS_NAME_LEN ||
 	    (entry->d_type != DT_REG && entry->d_type != DT_UNKNOWN) ||
 	    !policy_permits_netns(set->policy, entry->d_name))
 		return;
-	number = number_of(set, entry->d_name);
-	if (number != 0)
-		set->names[number - 1].is_there = true;
+	netns_names_see(&set->names, entry->d_name);
 }
 
 static int
@@ -172,8 +138,7 @@ read_folder(struct priv_netns_set *set, struct err *err)
 	ssize_t len;
 	int fd;
 
-	for (uint32_t i = 0; i < set->n_names; i++)
-		set->names[i].is_there = false;
+	netns_names_look(&set->names);
 	fd = openat(set->run_fd, "netns", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1 && errno == ENOENT)
 		return E_OK;
@@ -198,22 +163,9 @@ priv_netns_names(struct priv_netns_set *set, uint32_t start,
     struct priv_netns_name ret_names[static PRIV_LIST_COUNT], uint32_t *ret_n,
     uint32_t *ret_next, struct err *err)
 {
-	uint32_t n = 0, next = 0;
-
 	if (set->run_fd != -1 && read_folder(set, err) != E_OK)
 		return err != NULL ? err->code : E_SYS;
-	for (uint32_t i = start > 0 ? start - 1 : 0; i < set->n_names && next == 0; i++) {
-		if (!set->names[i].is_there)
-			continue;
-		if (n == PRIV_LIST_COUNT) {
-			next = i + 1;
-			continue;
-		}
-		ret_names[n].number = i + 1;
-		memcpy(ret_names[n++].name, set->names[i].name, PRIV_NETNS_NAME_LEN);
-	}
-	*ret_n = n;
-	*ret_next = next;
+	netns_names_page(&set->names, start, ret_names, ret_n, ret_next);
 	return E_OK;
 }
 
@@ -260,10 +212,10 @@ open_named(const struct priv_netns_set *set, uint32_t number,
 	if (set->run_fd == -1)
 		return err_set(err, E_DENIED, "network namespaces: named ones are not permitted "
 		    "by the agent's configuration");
-	if (number > set->n_names)
+	name = netns_names_find(&set->names, number);
+	if (name == NULL)
 		return err_set(err, E_NOIFACE, "network namespace %u: open: no such number",
 		    number);
-	name = set->names[number - 1].name;
 	snprintf(place->name, sizeof(place->name), "netns:%s", name);
 	snprintf(path, sizeof(path), "netns/%s", name);
 	/* Non-blocking, lest a FIFO in its place hold up everything. */
