@@ -102,7 +102,7 @@ priv_device_stamp(int socket_fd, const struct priv_interface *interface,
 		config = (struct hwtstamp_config){ .flags = 0 };
 	stamping.tx_type = config.tx_type;
 	stamping.rx_filter = config.rx_filter;
-	memcpy(stamping.name, interface->name, sizeof(stamping.name));
+	stamping.ifindex = interface->index;
 	if (config.rx_filter == HWTSTAMP_FILTER_ALL) {
 		*ret = (struct priv_device_stamping){ .is_set = false };
 		return E_OK;
@@ -126,10 +126,13 @@ priv_device_restore(int socket_fd, const struct priv_device_stamping *stamping)
 		.tx_type = stamping->tx_type, .rx_filter = stamping->rx_filter,
 	};
 
+	struct ifreq now = { .ifr_ifindex = (int)stamping->ifindex };
+
 	if (!stamping->is_set)
 		return;
-	if (device_ioctl(socket_fd, SIOCSHWTSTAMP, stamping->name, &config) == -1 &&
+	if ((ioctl(socket_fd, SIOCGIFNAME, &now) == -1 ||
+	    device_ioctl(socket_fd, SIOCSHWTSTAMP, now.ifr_name, &config) == -1) &&
 	    errno != ENODEV)
-		log_warn(LOG_PRIV, "interface '%s': put the adapter's time stamps back: %s",
-		    stamping->name, strerror(errno));
+		log_warn(LOG_PRIV, "interface %u: put the adapter's time stamps back: %s",
+		    stamping->ifindex, strerror(errno));
 }

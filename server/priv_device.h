@@ -19,7 +19,7 @@ void priv_device_ask(int socket_fd, struct priv_interface *interface);
 /* A device whose adapter was made to stamp packets. */
 struct priv_device_stamping {
 	bool	 is_set;		/* false: nothing to undo */
-	char	 name[PRIV_NAME_LEN];
+	uint32_t ifindex;		/* its name may become another device's */
 	int	 tx_type, rx_filter;	/* what was in force before */
 };
 
@@ -30,7 +30,10 @@ struct priv_device_stamping {
 int priv_device_stamp(int socket_fd, const struct priv_interface *interface,
     struct priv_device_stamping *ret, struct err *err) MUST_CHECK;
 
-/* Put back what was in force; a device that is gone needs nothing. */
+/*
+ * Put back what was in force, whatever the device is called now; one that is
+ * gone, or in another network namespace than the socket, is left alone.
+ */
 void priv_device_restore(int socket_fd, const struct priv_device_stamping *stamping);
 
 #endif /* SERVER_PRIV_DEVICE_H */

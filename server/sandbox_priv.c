@@ -57,6 +57,7 @@ static const struct sandbox_rule pid_rules[] = {
 };
 
 static const struct sandbox_rule stamp_rules[] = {
+	ALLOW1(ioctl, SANDBOX_ARG_EQ(1, SIOCGIFNAME)),
 	ALLOW1(ioctl, SANDBOX_ARG_EQ(1, SIOCGHWTSTAMP)),
 	ALLOW1(ioctl, SANDBOX_ARG_EQ(1, SIOCSHWTSTAMP)),
 };

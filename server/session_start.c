@@ -275,11 +275,10 @@ open_next(struct session *s)
 
 /* --- what else a Start can come to --- */
 
-/* The answer is msg, and the client may say what it wants once more. */
+/* It was answered: the client may say what it wants once more. */
 static void
-answer(struct session *s, struct msg *msg)
+start_over(struct session *s)
 {
-	session_send(s, msg);
 	session_start_abandon(s);
 	session_resume(s);
 }
@@ -296,7 +295,23 @@ send_need(struct session *s)
 		refuse(s, &err);
 		return;
 	}
-	answer(s, &msg);
+	session_send(s, &msg);
+	start_over(s);
+}
+
+/* A plan has each interface's program, and is one message. */
+static void
+refuse_plan(struct session *s, int code)
+{
+	struct err err;
+
+	if (code == E_TOOBIG)
+		err_set(&err, E_LIMIT, "plan: the programs of %u interfaces are more than "
+		    "a message of %d KiB holds: ask for the plan of fewer interfaces at a "
+		    "time", s->n_sockets, PROTO_MAX_MESSAGE / 1024);
+	else
+		err_set(&err, code, "plan: send: %s", err_text(code));
+	refuse(s, &err);
 }
 
 static void
@@ -304,6 +319,7 @@ planned(const struct err *err, const struct msg_plan *plan, void *arg)
 {
 	struct msg msg = { .type = MSG_PLAN };
 	struct session *s = arg;
+	int rc;
 
 	if (err->code != E_OK) {
 		refuse(s, err);
@@ -312,7 +328,11 @@ planned(const struct err *err, const struct msg_plan *plan, void *arg)
 	msg.plan = *plan;
 	msg.plan.log_bytes = s->log_bytes;
 	memcpy(msg.plan.notes, s->notes, sizeof(msg.plan.notes));
-	answer(s, &msg);
+	rc = stream_send(s->conn, &msg);
+	if (rc == E_OK)
+		start_over(s);
+	else
+		refuse_plan(s, rc);
 }
 
 static void

@@ -7,6 +7,7 @@ import pytest
 import frames
 import wire
 from lab import eventually, run
+from test_any import lines
 
 DUMP = re.compile(r"^(\d+) (\d+) (\d+) (\d+)$")
 
@@ -125,6 +126,17 @@ def test_a_plan_of_many_interfaces_has_each_with_its_ring(lab, agent):
         assert f":{name}" in text, text
     assert len(re.findall(r"kernel ring +21(?: MiB|\d{3} KiB)", text)) == 3, text
     assert "down0" in text or "down1" in text
+
+
+def test_a_plan_too_large_for_one_message_is_refused_with_what_to_do(lab, agent):
+    tests = " or ".join(f"ether[{i % 200}] = {1 + i // 200}" for i in range(1500))
+    with lines(lab, 50):
+        client = lab.client("--plan", "-i", "any", "--exact-filter", tests)
+        assert client.wait(60) == 4, client.report()
+        assert re.search(r"plan: the programs of 5\d interfaces .* fewer interfaces",
+                         client.err.text()), client.err.text()
+        # What it advises works.
+        assert "dm7" in plan(lab, "-i", "dm7", "--exact-filter", tests)
 
 
 def test_a_plan_is_refused_as_the_capture_would_be(lab, agent):

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ static struct {
 	int8_t		 nwords;	/* of link modes */
 	uint32_t	 speed;
 	unsigned	 n_set;
+	bool		 is_renamed, is_gone;	/* since it was opened */
 } nic;
 
 int __wrap_ioctl(int fd, unsigned long request, void *arg);
@@ -79,7 +81,15 @@ __wrap_ioctl(int fd, unsigned long request, void *arg)
 	struct hwtstamp_config *config = (void *)ifr->ifr_data;
 
 	(void)fd;
-	assert_string_equal(ifr->ifr_name, "nic0");
+	if (request == SIOCGIFNAME) {
+		if (nic.is_gone)
+			return fail_with(ENODEV);
+		assert_int_equal(ifr->ifr_ifindex, 3);
+		snprintf(ifr->ifr_name, sizeof(ifr->ifr_name), "%s",
+		    nic.is_renamed ? "other0" : "nic0");
+		return 0;
+	}
+	assert_string_equal(ifr->ifr_name, nic.is_renamed ? "other0" : "nic0");
 	switch (request) {
 	case SIOCETHTOOL:
 		return answer_ethtool(ifr->ifr_data);
@@ -156,6 +166,23 @@ stamps_are_switched_on_and_put_back(void **state)
 	priv_device_restore(1, &stamping);
 	assert_int_equal(nic.config.rx_filter, HWTSTAMP_FILTER_PTP_V2_EVENT);
 	assert_int_equal(nic.config.tx_type, HWTSTAMP_TX_ON);
+}
+
+static void
+a_device_that_was_renamed_is_the_one_that_is_put_back(void **state)
+{
+	struct priv_device_stamping stamping;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(priv_device_stamp(1, &nic0, &stamping, &err), E_OK);
+	nic.is_renamed = true;
+	priv_device_restore(1, &stamping);
+	assert_int_equal(nic.config.rx_filter, HWTSTAMP_FILTER_NONE);
+	assert_int_equal(nic.n_set, 2);
+	nic.is_gone = true;
+	priv_device_restore(1, &stamping);
+	assert_int_equal(nic.n_set, 2);
 }
 
 static void
@@ -237,6 +264,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(what_the_driver_says_is_taken_down, reset),
 		cmocka_unit_test_setup(stamps_are_switched_on_and_put_back, reset),
+		cmocka_unit_test_setup(
+		    a_device_that_was_renamed_is_the_one_that_is_put_back, reset),
 		cmocka_unit_test_setup(what_is_on_already_is_left_alone, reset),
 		cmocka_unit_test_setup(
 		    an_adapter_that_does_not_stamp_everything_is_refused_and_restored, reset),
