@@ -101,9 +101,11 @@ describe(const struct collect *c, const struct msg_capture_interface *iface,
     const struct msg_filter *filter, char *dst, size_t size)
 {
 	static const char *const times[] = {
-		[TIME_STAMP_ADAPTER] = "time stamps: adapter",
+		[TIME_STAMP_ADAPTER] = "time stamps: adapter; the host's on "
+		    "packets it did not stamp, such as outgoing ones",
 		[TIME_STAMP_ADAPTER_UNSYNCED] = "time stamps: adapter_unsynced: the "
-		    "adapter's own clock",
+		    "adapter's own clock; the host's on packets it did not stamp, such "
+		    "as outgoing ones",
 	};
 
 	dst[0] = '\0';

@@ -103,6 +103,13 @@ void capture_tell(struct capture *capture, enum capture_event kind,
     uint32_t iface, const char *text);
 
 /*
+ * An interface of another network namespace, by its number: what its adapter
+ * could not receive, counted on top of what was told before.
+ */
+void capture_lost_by_adapter(struct capture *capture, uint32_t iface,
+    uint64_t packets);
+
+/*
  * Leave the rings alone until capture_refilter(): CAPTURE_MAIL_HELD follows.
  * For changes of the kernel's filters after which it lets through what only
  * the check that comes with capture_refilter() can judge.

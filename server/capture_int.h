@@ -112,14 +112,15 @@ struct capture_order {
 	struct mail	 mail;
 	enum {
 		ORDER_END, ORDER_QUIESCED, ORDER_HOLD,	/* the capture's own */
-		ORDER_ADD, ORDER_TELL, ORDER_REFILTER,	/* malloc'd */
+		ORDER_ADD, ORDER_TELL, ORDER_LOST, ORDER_REFILTER, /* malloc'd */
 	} type;
 	int		 code;			/* END */
 	int64_t		 limit_ns;		/* END: 0 for none */
 	struct capture_socket socket;		/* ADD */
 	struct msg_capture_interface info;	/* ADD */
 	enum capture_event kind;		/* TELL */
-	uint32_t	 iface;			/* TELL */
+	uint32_t	 iface;			/* TELL, LOST */
+	uint64_t	 packets;		/* LOST */
 	char		 text[PROTO_MAX_TEXT + 1];	/* END, TELL */
 	struct capture_refilter *refilter;	/* REFILTER */
 };
@@ -153,7 +154,7 @@ void capture_begin_drain(struct capture *c);
 /* Add what the kernel counted since the last call. */
 void capture_read_stats(struct capture *c);
 
-/* What the adapters dropped since the capture began. */
+/* What the adapters of our own namespace dropped since the capture began. */
 void capture_read_nic(struct capture *c);
 
 /* The counters as a message; the caller frees its array.  E_NOMEM. */

@@ -67,6 +67,7 @@ capture_drop_order(struct mail *mail)
 		free(order->info.addresses);
 		break;
 	case ORDER_TELL:
+	case ORDER_LOST:
 		break;
 	case ORDER_REFILTER:
 		refilter_free(order->refilter);
@@ -106,6 +107,10 @@ capture_on_order(struct mail *mail, void *arg)
 		break;
 	case ORDER_TELL:
 		capture_interface_tell(c, order->kind, order->iface, order->text);
+		break;
+	case ORDER_LOST:
+		if (order->iface < c->n_rings)	/* it may have failed to come */
+			c->rings[order->iface]->nic_dropped += order->packets;
 		break;
 	case ORDER_REFILTER:
 		capture_take_refilter(c, order->refilter);
@@ -181,6 +186,20 @@ capture_tell(struct capture *c, enum capture_event kind, uint32_t iface,
 	order->kind = kind;
 	order->iface = iface;
 	snprintf(order->text, sizeof(order->text), "%s", text);
+	mailbox_post(c->orders, &order->mail);
+}
+
+void
+capture_lost_by_adapter(struct capture *c, uint32_t iface, uint64_t packets)
+{
+	struct capture_order *order = order_new(ORDER_LOST);
+
+	if (order == NULL) {
+		log_err(LOG_CAPTURE, "adapter's losses: count: out of memory");
+		return;
+	}
+	order->iface = iface;
+	order->packets = packets;
 	mailbox_post(c->orders, &order->mail);
 }
 

@@ -38,7 +38,7 @@ capture_read_nic(struct capture *c)
 		struct capture_ring *r = c->rings[i];
 		uint64_t now;
 
-		/* rtnetlink here knows no other namespace's. */
+		/* Other namespaces' come by capture_lost_by_adapter(). */
 		if (r->state == CAPTURE_RING_OPEN && !r->is_elsewhere &&
 		    link_stats_dropped(stats, r->ifindex, &now) == E_OK)
 			add_nic(r, now);

@@ -176,6 +176,21 @@ find_index(const struct priv_interface *list, size_t n, uint32_t ifindex)
 	return NULL;
 }
 
+/*
+ * What adapters of other namespaces could not receive since the last look; the
+ * capture's thread itself asks about those of our own.
+ */
+static void
+tell_lost(struct captures_tap *tap, uint32_t number, uint64_t now)
+{
+	uint64_t before = tap->s.rx_lost;
+
+	tap->s.rx_lost = now;
+	if (now != before)		/* a driver loaded anew begins at 0 */
+		capture_lost_by_adapter(tap->entry->capture, number,
+		    now > before ? now - before : now);
+}
+
 void
 captures_links_compare(struct captures_entry *e, uint32_t netns,
     const struct priv_interface *list, size_t n)
@@ -193,6 +208,8 @@ captures_links_compare(struct captures_entry *e, uint32_t netns,
 			now.is_up = (found->flags & IFF_UP) != 0;
 			now.mtu = found->mtu;
 			memcpy(now.name, found->name, sizeof(now.name));
+			if (netns != 0 && !tap->is_gone)
+				tell_lost(tap, i, found->rx_lost);
 		}
 		captures_link_apply(tap, &now);
 	}

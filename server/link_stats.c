@@ -44,7 +44,6 @@ bool
 link_stats_parse(const uint8_t *p, size_t len, uint64_t *ret_dropped)
 {
 	const uint8_t *end = p + len;
-	struct rtnl_link_stats64 counters = { 0 };
 	struct netlink_attr attr;
 
 	if (len < sizeof(struct ifinfomsg))
@@ -53,10 +52,7 @@ link_stats_parse(const uint8_t *p, size_t len, uint64_t *ret_dropped)
 	while (netlink_attr_next(&p, end, &attr)) {
 		if (attr.type != IFLA_STATS64)
 			continue;
-		/* Kernels add fields at the end. */
-		memcpy(&counters, attr.p, attr.len < sizeof(counters) ?
-		    attr.len : sizeof(counters));
-		*ret_dropped = counters.rx_missed_errors + counters.rx_fifo_errors;
+		*ret_dropped = netlink_rx_lost(attr.p, attr.len);
 		return true;
 	}
 	return false;

@@ -1,5 +1,5 @@
 /*
- * netlink_attr - walk the attributes of a netlink message.
+ * netlink_attr - walk the attributes of a netlink message; counters in one.
  */
 #ifndef SERVER_NETLINK_ATTR_H
 #define SERVER_NETLINK_ATTR_H
@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <linux/if_link.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
@@ -38,6 +39,20 @@ netlink_attr_next(const uint8_t **p, const uint8_t *end, struct netlink_attr *re
 	step = RTA_ALIGN((size_t)hdr.rta_len);
 	*p += step < left ? step : left;
 	return true;
+}
+
+/*
+ * Packets that an adapter could not receive, out of an IFLA_STATS64: no room
+ * in its own memory or in the host's.
+ */
+static inline uint64_t
+netlink_rx_lost(const void *data, size_t len)
+{
+	struct rtnl_link_stats64 counters = { 0 };
+
+	/* Kernels add fields at the end. */
+	memcpy(&counters, data, len < sizeof(counters) ? len : sizeof(counters));
+	return counters.rx_missed_errors + counters.rx_fifo_errors;
 }
 
 #endif /* SERVER_NETLINK_ATTR_H */

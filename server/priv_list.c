@@ -10,6 +10,7 @@
 #include <net/if.h>
 #include <linux/rtnetlink.h>
 
+#include "server/netlink_attr.h"
 #include "server/priv_device.h"
 
 enum {
@@ -144,7 +145,8 @@ parse_link(struct nlmsghdr *hdr, struct priv_interface *ret_interface)
 		else if (a->rta_type == IFLA_ADDRESS && size <= sizeof(i.mac)) {
 			i.mac_len = (uint8_t)size;
 			memcpy(i.mac, RTA_DATA(a), size);
-		}
+		} else if (a->rta_type == IFLA_STATS64)
+			i.rx_lost = netlink_rx_lost(RTA_DATA(a), size);
 	}
 	if (i.name[0] == '\0')
 		return false;

@@ -9,9 +9,9 @@
 /* A layout that the compiler pads would carry stale memory across. */
 _Static_assert(sizeof(struct priv_hdr) == 16, "priv_hdr has padding");
 _Static_assert(sizeof(struct priv_setup_config) == 80 + PRIV_LOG_SPEC_LEN, "padding");
-_Static_assert(sizeof(struct priv_interface) == 88, "padding");
+_Static_assert(sizeof(struct priv_interface) == 96, "padding");
 _Static_assert(sizeof(struct priv_list_reply) ==
-    32 + PRIV_LIST_COUNT * 88 + PRIV_TEXT_LEN, "padding");
+    32 + PRIV_LIST_COUNT * 96 + PRIV_TEXT_LEN, "padding");
 _Static_assert(sizeof(struct priv_program) == 8 + 8 * BPF_PROG_MAX, "padding");
 _Static_assert(sizeof(struct priv_open) == 56 + sizeof(struct priv_program),
     "padding");

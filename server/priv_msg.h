@@ -156,6 +156,7 @@ struct priv_interface {
 	char		 name[PRIV_NAME_LEN];
 	uint32_t	 speed_mbps;	/* 0: not known */
 	uint32_t	 time_stamp_types;	/* enum priv_time_stamps */
+	uint64_t	 rx_lost;	/* packets it could not receive, since its driver was loaded */
 	char		 driver[PRIV_DRIVER_LEN];	/* may be "" */
 };
 

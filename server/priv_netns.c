@@ -243,7 +243,7 @@ open_pid(const struct priv_netns_set *set, uint32_t pid, struct priv_netns_place
 	place->is_pid = true;
 	snprintf(place->name, sizeof(place->name), "pid:%u", pid);
 	place->fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
-	if (place->fd == -1 && (errno == ESRCH || errno == EINVAL))
+	if (place->fd == -1 && (errno == ESRCH || errno == EINVAL || errno == ENOENT))
 		return err_set(err, E_NOIFACE, "network namespace '%s': no such process",
 		    place->name);
 	if (place->fd == -1)

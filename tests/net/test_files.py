@@ -255,7 +255,8 @@ def test_interface_blocks_say_how_their_packets_were_chosen(lab, agent_of_ours):
     assert comments(got[2].options) == ["filter: exact: VLAN tags count as in this file"]
     assert IF_FILTER not in got[1].options
     assert comments(got[1].options) == [
-        "packets with a VLAN tag filtered by the agent; time stamps: adapter"]
+        "packets with a VLAN tag filtered by the agent; time stamps: adapter; the host's on "
+        "packets it did not stamp, such as outgoing ones"]
 
 
 def test_a_pipe_carries_later_interfaces_and_events(lab, agent_of_ours):

@@ -419,6 +419,28 @@ a_namespace_that_cannot_be_had_is_refused_by_name(void **state)
 }
 
 static void
+what_an_adapter_elsewhere_loses_is_told_by_capagent(void **state)
+{
+	struct session_lab *lab = *state;
+	struct msg msg = START("netns:blue/blue0");
+	const unsigned *n_lists = &lab->boundary.n_seen[PRIV_LIST];
+	const struct msg_ended *ended;
+
+	add_foreign(lab);
+	lab->boundary.foreign[0].rx_lost = 100;		/* before the capture */
+	(void)start(lab, &msg);
+	lab->boundary.foreign[0].rx_lost = 107;
+	/* The second look begins when the first one is done. */
+	session_lab_until_seen(lab, PRIV_LIST, *n_lists + 2);
+	peer_lab_send_type(lab->client, MSG_STOP);
+	ended = &peer_lab_take_main(lab->client, MSG_ENDED)->msg.ended;
+	assert_int_equal(ended->stats.n_interfaces, 1);
+	assert_int_equal(ended->stats.interfaces[0].dropped_interface, 7);
+	peer_lab_close(lab->client);
+	session_lab_until_idle(lab);
+}
+
+static void
 our_own_namespace_by_another_name_is_just_itself(void **state)
 {
 	struct session_lab *lab = *state;
@@ -574,6 +596,7 @@ main(void)
 		IN_LAB(adapter_time_that_is_refused_is_the_hosts),
 		IN_LAB(an_interface_of_another_namespace_is_captured_there),
 		IN_LAB(a_namespace_that_cannot_be_had_is_refused_by_name),
+		IN_LAB(what_an_adapter_elsewhere_loses_is_told_by_capagent),
 		IN_LAB(our_own_namespace_by_another_name_is_just_itself),
 		IN_LAB(lists_tell_of_devices_and_of_other_namespaces),
 		IN_LAB(a_plan_tells_and_captures_nothing),
