@@ -134,3 +134,63 @@ def test_tagged_packets_that_the_kernel_has_no_room_for_the_agent_judges(lab, ag
     lab.sender().send(*sent)
     assert finish(client, path, len(wanted)) == wanted
     assert "filtered by client" not in client.err.text()
+
+
+# --- what the administrator's filter rejects never leaves the sensor ---
+
+SECRET = bytes.fromhex("020000000066")
+
+
+def secret(frame):
+    return frame[:6] + SECRET + frame[12:]
+
+
+def assert_counts(client, captured, filtered):
+    """Nothing else came from the sensor, not even to be thrown away."""
+    counts = client.counts()
+    assert counts == {"captured": captured, "received": captured + filtered, "dropped": 0}, counts
+    assert filtered == 0 or filtered_by_client(client) == filtered
+
+
+def test_a_mandatory_filter_is_the_kernels_also_where_the_client_judges(lab):
+    lab.agent(conf="mandatory-filter = not ether src 02:00:00:00:00:66\n")
+    path = lab.file("a.pcapng")
+    client = lab.capture("-i", "cap0", "-w", path, *PROTOCHAIN)
+    assert "all packets travel" in client.err.text()
+    # The client's own filter would take half of them.
+    lab.sender().send(*map(secret, HIDDEN + OTHERS), *OTHERS, *HIDDEN)
+    assert finish(client, path, 10) == HIDDEN
+    assert_counts(client, 10, 10)
+
+
+def test_a_mandatory_filter_is_the_kernels_also_where_it_cannot_attach_the_clients(
+        lab, small_kernel):
+    lab.agent(conf="mandatory-filter = not ether src 02:00:00:00:00:66\n")
+    path = lab.file("a.pcapng")
+    client = lab.capture("-i", "cap0", "-w", path, "--exact-filter", long_filter(900))
+    assert "all packets travel" in client.err.text(), client.err.text()
+    wanted, others = frames.numbered(10), frames.numbered(10, dport=7)
+    lab.sender().send(*map(secret, wanted + others), *others, *wanted)
+    assert finish(client, path, 10) == wanted
+    assert_counts(client, 10, 10)
+
+
+def test_a_mandatory_filter_is_the_kernels_also_where_the_agent_judges(lab):
+    """By a tag too: the kernel passes every tagged packet but those."""
+    lab.agent(conf="mandatory-filter = not ether src 02:00:00:00:00:66 and not vlan 200\n")
+    path = lab.file("a.pcapng")
+    client = lab.capture("-i", "cap0", "-w", path, f"vlan and ({indirect_filter(700)})")
+    assert "by the agent where packets are tagged" in client.err.text(), client.err.text()
+    sent, wanted = [], []
+    for i in range(80):
+        tags, port = ((), (100,), (200,), (100,))[i % 4], (9, 7)[i // 4 % 2]
+        udp = frames.udp(bytes((i,)) * 150, dport=port)
+        frame = frames.ethernet(0x0800, frames.ipv4(17, udp), tags)
+        if i >= 40:
+            frame = secret(frame)
+        elif port == 9 and tags == (100,):
+            wanted.append(frame)
+        sent.append(frame)
+    lab.sender().send(*reversed(sent))
+    assert finish(client, path, len(wanted)) == wanted[::-1]
+    assert_counts(client, len(wanted), 0)
