@@ -37,7 +37,7 @@ has_tag(uint32_t link_type, const struct bpf_aux *aux, const struct bpf_view *vi
 {
 	uint16_t type;
 
-	if (link_type != LINK_ETHERNET || aux->packet_type == PACKET_OUTGOING ||
+	if (!link_type_is_ethernet(link_type) || aux->packet_type == PACKET_OUTGOING ||
 	    view->caplen < TAG_AT + TAG_LEN)
 		return false;
 	type = get_be16(view->data + TAG_AT);

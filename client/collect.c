@@ -1,7 +1,6 @@
 #include "client/collect_int.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +8,8 @@
 enum {
 	OUTPUT_LIMIT_MS = 5000,		/* for close() after everything is written */
 	INTERRUPTED_LIMIT_MS = 500,	/* the same, for somebody who waits */
-	/* timeout(1) signals its child and then the group it is in. */
-	SAME_SIGNAL_NS = 300 * NS_PER_MS,
 	STUCK_S = 10,			/* an output that takes nothing, after the end */
+	OFTEN_LINES = 10,		/* a second; more than that nobody reads */
 };
 
 void
@@ -33,6 +31,31 @@ collect_report(struct collect *c, const char *text)
 {
 	ui_text_clear(&c->ui);
 	ui_text_message(&c->ui, text);
+}
+
+bool
+collect_may_report(struct collect *c)
+{
+	if (c->n_often == OFTEN_LINES) {
+		c->n_hidden++;
+		return false;
+	}
+	c->n_often++;
+	return true;
+}
+
+void
+collect_report_hidden(struct collect *c)
+{
+	char text[ADDRESS_HOST_LEN + 120];
+
+	c->n_often = 0;
+	if (c->n_hidden == 0)
+		return;
+	snprintf(text, sizeof(text), "%s: %u more lines about events and interfaces, not shown",
+	    sensor_name(c->sensor), c->n_hidden);
+	collect_report(c, text);
+	c->n_hidden = 0;
 }
 
 void
@@ -91,8 +114,8 @@ write_stats_of(struct collect *c, uint32_t iface, struct err *err)
 	return outputs_stats(c->out, iface, &stats, comment, err);
 }
 
-static void
-write_stats(struct collect *c)
+void
+collect_write_stats(struct collect *c)
 {
 	struct err err;
 
@@ -115,7 +138,7 @@ collect_flush(struct collect *c)
 	}
 	c->state = COLLECT_FLUSHING;
 	collect_reach(c, UINT64_MAX);
-	write_stats(c);
+	collect_write_stats(c);
 	outputs_flush(c->out);
 	if (outputs_is_flushed(c->out))
 		collect_finish(c);
@@ -133,65 +156,6 @@ collect_stop(struct collect *c)
 	} else if (c->state == COLLECT_CONNECTING) {
 		collect_finish(c);
 	}
-}
-
-static void
-on_end_signal(void *arg)
-{
-	struct collect *c = arg;
-
-	if (c->state == COLLECT_CONNECTING) {
-		collect_report(c, "interrupted before the capture began");
-		collect_set_status(c, EXIT_INTERRUPTED);
-		collect_finish(c);
-		return;
-	}
-	if (c->is_signalled) {
-		if (mono_diff_ns(clock_mono(), c->stop_time) < SAME_SIGNAL_NS)
-			return;
-		collect_report(c, "interrupted again: what the sensor still held is "
-		    "not in the output");
-		c->status = EXIT_INTERRUPTED;
-		if (c->state < COLLECT_FLUSHING && !c->reader_gone &&
-		    !c->output_dead) {
-			c->state = COLLECT_FLUSHING;
-			collect_reach(c, UINT64_MAX);
-			write_stats(c);
-		}
-		collect_finish(c);
-		return;
-	}
-	c->is_signalled = true;
-	c->stop_time = clock_mono();
-	collect_stop(c);
-}
-
-static void
-on_stats_signal(void *arg)
-{
-	struct collect *c = arg;
-	struct ui_summary s;
-	char text[160];
-
-	if (!c->has_ledger)
-		return;
-	ledger_summary(&c->ledger, &s);
-	snprintf(text, sizeof(text), "%llu packets captured, %llu packets received "
-	    "by filter, %llu packets dropped by kernel",
-	    (unsigned long long)s.captured, (unsigned long long)s.received,
-	    (unsigned long long)s.dropped_kernel);
-	collect_report(c, text);
-}
-
-static void
-on_user_signal(void *arg)
-{
-	struct collect *c = arg;
-
-	if (c->opt->filter_file != NULL)
-		collect_change_filter(c);
-	else if (c->out != NULL)
-		outputs_flush(c->out);
 }
 
 /* The end was asked for, but whoever reads the output does not. */
@@ -227,6 +191,7 @@ on_progress(void *arg)
 	struct ui_summary s;
 
 	collect_report_gaps(c);
+	collect_report_hidden(c);
 	if (is_stuck(c)) {
 		give_up(c);
 		return;
@@ -235,32 +200,6 @@ on_progress(void *arg)
 	p.lost = ui_summary_lost(&s);
 	ui_text_progress(&c->ui, &p);
 	loop_timer_set(c->progress_timer, COLLECT_PROGRESS_NS);
-}
-
-static int
-watch_signals(struct collect *c, struct err *err)
-{
-	static const struct { int signo; loop_fn fn; } table[COLLECT_N_SIGNALS] = {
-		{ SIGINT, on_end_signal },
-		{ SIGTERM, on_end_signal },
-		{ SIGHUP, on_end_signal },
-		{ SIGUSR1, on_stats_signal },
-		{ SIGUSR2, on_user_signal },
-	};
-
-	for (size_t i = 0; i < COLLECT_N_SIGNALS; i++) {
-		struct sigaction old;
-
-		/* nohup's wish holds. */
-		if (sigaction(table[i].signo, NULL, &old) == 0 &&
-		    old.sa_handler == SIG_IGN && table[i].signo == SIGHUP)
-			continue;
-		c->signals[i] = loop_signal_new(c->loop, table[i].signo,
-		    table[i].fn, c);
-		if (c->signals[i] == NULL)
-			return err_set(err, E_NOMEM, "signals: out of memory");
-	}
-	return E_OK;
 }
 
 static void
@@ -289,13 +228,16 @@ prepare(struct collect *c, struct tls *tls, struct err *err)
 	if (c->loop == NULL)
 		return err->code;
 	c->out_cfg.loop = c->loop;
+	c->background = background_new(c->loop, c, err);
+	if (c->background == NULL)
+		return err->code;
 	c->progress_timer = loop_timer_new(c->loop, on_progress, c);
 	c->limit_timer = loop_timer_new(c->loop, limit_reached, c);
 	if (c->progress_timer == NULL || c->limit_timer == NULL)
 		return err_set(err, E_NOMEM, "capture: create: out of memory");
 	/* Looks the name up, which may take a while: signals still end us. */
 	c->sensor = sensor_new(c->loop, &cfg, err);
-	return c->sensor == NULL ? err->code : watch_signals(c, err);
+	return c->sensor == NULL ? err->code : collect_watch_signals(c, err);
 }
 
 /* What was given to the output and is not in it is not captured. */
@@ -334,6 +276,7 @@ settle(struct collect *c)
 	struct err err;
 
 	collect_report_gaps(c);
+	collect_report_hidden(c);
 	ledger_summary(&c->ledger, &summary);
 	if (c->opt->verbose == 0)
 		summary.freezes = 0;
@@ -356,6 +299,7 @@ release(struct collect *c)
 	loop_timer_free(c->progress_timer);
 	loop_timer_free(c->limit_timer);
 	outputs_free(c->out);
+	background_free(c->background);
 	loop_free(c->loop);
 	collect_forget_changes(c);
 	for (uint32_t i = 0; i < c->ledger.n_interfaces; i++)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/gap.h"
+#include "client/request.h"
 
 enum {
 	SHOWN_FILTER = 160,	/* bytes of an expression in messages */
@@ -82,8 +83,10 @@ collect_on_event(const struct msg_event *event, void *arg)
 
 	if (c->state >= COLLECT_FLUSHING)
 		return;
-	snprintf(line, sizeof(line), "%s: %s", sensor_name(c->sensor), event->text);
-	collect_report(c, line);
+	if (collect_may_report(c)) {
+		snprintf(line, sizeof(line), "%s: %s", sensor_name(c->sensor), event->text);
+		collect_report(c, line);
+	}
 	/* Too many: it is said, but not in its place in the file. */
 	if (wait_for(c, event->sequence, event->text, NULL) != E_OK && c->out != NULL)
 		outputs_note(c->out, event->text);
@@ -119,32 +122,57 @@ report_failure(struct collect *c, const char *cause)
 void
 collect_change_filter(struct collect *c)
 {
-	struct msg_update_filter update = { .number = c->change_number + 1 };
-	struct collect_change *change;
 	struct err err;
 
 	if (c->state > COLLECT_RUNNING)
 		return;
 	/* Several signals meanwhile are one more reading of the file. */
-	c->wants_change = c->state == COLLECT_CONNECTING || c->asked != NULL ||
-	    c->n_waiting == WAITING_MAX;
+	c->wants_change = c->state == COLLECT_CONNECTING || c->is_reading ||
+	    c->asked != NULL || c->n_waiting == WAITING_MAX;
 	if (c->wants_change)
 		return;
-	change = calloc(1, sizeof(*change));
-	if (change == NULL) {
-		report_failure(c, "out of memory");
-		return;
-	}
-	if (programs_reload(c->newest, c->opt, &change->programs, &err) != E_OK) {
+	if (collect_read_file(c, &err) == E_OK)
+		c->is_reading = true;
+	else
 		report_failure(c, err.what);
+}
+
+/* Takes new. */
+static void
+ask_for_change(struct collect *c, struct programs *new)
+{
+	struct msg_update_filter update = {
+		.number = c->change_number + 1,
+		.n_filters = new->n,
+		.filters = new->filters,
+	};
+	struct collect_change *change = calloc(1, sizeof(*change));
+	struct err err;
+
+	if (change == NULL || request_check_update(&update, &err) != E_OK) {
+		report_failure(c, change == NULL ? "out of memory" : err.what);
+		programs_fini(new);
 		free(change);
 		return;
 	}
+	change->programs = *new;
 	c->asked = change;
 	c->change_number++;
-	update.n_filters = change->programs.n;
-	update.filters = change->programs.filters;
 	sensor_update_filter(c->sensor, &update);
+}
+
+void
+collect_take_file(struct collect *c, struct programs *new, const struct err *err)
+{
+	c->is_reading = false;
+	if (new == NULL)
+		report_failure(c, err->what);
+	else if (c->state > COLLECT_RUNNING)
+		programs_fini(new);
+	else
+		ask_for_change(c, new);
+	if (c->wants_change)
+		collect_change_filter(c);
 }
 
 /* The expression that is another one now. */
@@ -194,6 +222,10 @@ accept_change(struct collect *c, struct collect_change *change,
 	collect_report(c, text);
 	c->newest = &change->programs;
 	c->n_waiting++;
+	for (uint32_t i = 0; i < changed->n_places && i < c->ledger.n_interfaces; i++)
+		c->interfaces[i].newest_place = changed->places[i];
+	for (uint32_t i = 0; i < c->ledger.n_interfaces; i++)
+		collect_warn_of_travel(c, i);
 	if (take_places(change, changed) == E_OK &&
 	    wait_for(c, changed->sequence, text, change) == E_OK)
 		return;
@@ -221,4 +253,5 @@ collect_on_filter_changed(const struct msg_filter_changed *changed, void *arg)
 	}
 	if (c->wants_change)
 		collect_change_filter(c);
+	collect_compile_missing(c);
 }

@@ -1,15 +1,16 @@
 /*
  * collect_int - what the files of one collection share; see collect.h.
  *
- * collect.c runs it, from signals to exit status; collect_start.c asks for the
- * capture and opens the output; collect_stream.c takes what the sensor sends
+ * collect.c runs it, from loop to exit status; collect_signals.c takes signals;
+ * collect_start.c asks for the capture and opens the output; collect_stream.c takes what the sensor sends
  * and moves it into the output; collect_change.c follows events and changes of
- * the filter.
+ * the filter; collect_compile.c has libpcap work beside the loop.
  */
 #ifndef CLIENT_COLLECT_INT_H
 #define CLIENT_COLLECT_INT_H
 
 #include "client/arrival.h"
+#include "client/background.h"
 #include "client/collect.h"
 #include "client/events.h"
 #include "client/ledger.h"
@@ -35,7 +36,8 @@ enum { COLLECT_N_SIGNALS = 5 };
 struct collect_interface {
 	uint32_t	 index;		/* the kernel's number */
 	uint32_t	 link_type, snaplen, filter;
-	enum filter_place place;
+	enum filter_place place;	/* of packets that come next */
+	enum filter_place newest_place;	/* by the newest filters */
 	struct arrival	*arrival;	/* how packets are cut, once it is needed */
 };
 
@@ -49,6 +51,8 @@ struct collect_change {
 struct collect {
 	const struct options *opt;
 	struct programs	*programs;	/* what the packets that come next passed */
+	struct background *background;
+	struct msg_need_programs need;	/* what the agent asked for; n 0 */
 	struct loop	*loop;
 	struct sensor	*sensor;
 	struct outputs_config out_cfg;
@@ -77,9 +81,13 @@ struct collect {
 	uint64_t	 mark_sequence, newest_sequence;
 	struct events	 events;
 	struct collect_change *asked;	/* the agent has not answered yet */
-	const struct programs *newest;	/* accepted last; programs, or in events */
+	struct programs *newest;	/* accepted last; programs, or in events */
 	uint32_t	 change_number, n_waiting, n_changes;
+	uint32_t	 n_often, n_hidden;	/* lines of this second */
+	bool		 is_reading;	/* the file, and libpcap compiles it */
 	bool		 wants_change;	/* the file is to be read once more */
+	/* A form that packets are to be judged by: until then none is read. */
+	bool		 is_compiling;
 	bool		 said_travel;
 };
 
@@ -95,11 +103,25 @@ void collect_set_status(struct collect *c, enum exit_status status);
 void collect_report(struct collect *c, const char *text);
 void collect_fail(struct collect *c, const struct err *err);
 
+/*
+ * Is there a line to be had for what may happen thousands of times?  Too many
+ * of a second are counted, and collect_report_hidden() begins the next one.
+ */
+bool collect_may_report(struct collect *c);
+void collect_report_hidden(struct collect *c);
+
 /* End in order: the agent drains, then everything is written. */
 void collect_stop(struct collect *c);
 
 /* Nothing more will come: write the last blocks, then finish. */
 void collect_flush(struct collect *c);
+
+/* The last counters of every interface, into the output. */
+void collect_write_stats(struct collect *c);
+
+/* --- collect_signals.c --- */
+
+int collect_watch_signals(struct collect *c, struct err *err) MUST_CHECK;
 
 /* --- collect_start.c --- */
 
@@ -108,12 +130,21 @@ void collect_on_need_programs(const struct msg_need_programs *need, void *arg);
 void collect_on_started(const struct msg_started *started, void *arg);
 void collect_on_interface_added(const struct msg_interface_added *added, void *arg);
 
+/* Everything for the agent's NeedPrograms is compiled: start again. */
+void collect_answer_need(struct collect *c);
+
+/* Does -i name mean whatever interfaces there are and will be? */
+bool collect_is_pattern(const char *name);
+
 /*
- * From now on packets of this interface are filtered there; gets ready for
- * packets that are to be judged here.  E_FILTER, E_NOMEM.
+ * From now on packets of this interface are filtered there; gets ready to cut
+ * them here.  E_FILTER, E_NOMEM.
  */
 int collect_set_place(struct collect *c, uint32_t iface, enum filter_place place,
     struct err *err) MUST_CHECK;
+
+/* Say once that packets of this interface, if so, are filtered here, and why. */
+void collect_warn_of_travel(struct collect *c, uint32_t iface);
 
 /* --- collect_stream.c --- */
 
@@ -127,6 +158,9 @@ void collect_on_outputs(enum outfile_event event, const struct err *err, void *a
  */
 void collect_output_failed(struct collect *c, const struct err *err);
 
+/* Read from the sensor, or let it wait. */
+void collect_update_flow(struct collect *c);
+
 /* Tell of the gaps since the last call, in one line. */
 void collect_report_gaps(struct collect *c);
 
@@ -138,10 +172,24 @@ void collect_on_filter_changed(const struct msg_filter_changed *changed, void *a
 /* Read --filter-file anew and ask the agent for it, now or when it can be. */
 void collect_change_filter(struct collect *c);
 
+/* What collect_read_file() came to: takes *new; NULL with err. */
+void collect_take_file(struct collect *c, struct programs *new, const struct err *err);
+
 /* Let happen what stands before batch sequence. */
 void collect_reach(struct collect *c, uint64_t sequence);
 
 /* Forget what never happened. */
 void collect_forget_changes(struct collect *c);
+
+/* --- collect_compile.c --- */
+
+/* Read --filter-file for the interfaces that there are; collect_take_file(). */
+int collect_read_file(struct collect *c, struct err *err) MUST_CHECK;
+
+/*
+ * Have libpcap make what the agent asked for, or what packets are to be judged
+ * by; the sensor waits as long.  Goes on at once when nothing is missing.
+ */
+void collect_compile_missing(struct collect *c);
 
 #endif /* CLIENT_COLLECT_INT_H */

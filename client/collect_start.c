@@ -17,8 +17,8 @@ give_up(struct collect *c, const struct err *err)
 
 /* --- asking --- */
 
-static bool
-is_pattern(const char *name)
+bool
+collect_is_pattern(const char *name)
 {
 	const char *slash = strrchr(name, '/');
 
@@ -36,7 +36,7 @@ counts_here(const struct collect *c)
 	/* Interfaces that come later may be of a type the file cannot hold. */
 	for (uint32_t i = 0; i < c->opt->n_interfaces; i++)
 		if (c->out_cfg.ops->one_link_type && !c->out_cfg.split_by_link_type &&
-		    is_pattern(c->opt->interfaces[i].name))
+		    collect_is_pattern(c->opt->interfaces[i].name))
 			return true;
 	return false;
 }
@@ -76,10 +76,20 @@ void
 collect_on_need_programs(const struct msg_need_programs *need, void *arg)
 {
 	struct collect *c = arg;
+
+	c->need = *need;
+	collect_compile_missing(c);
+}
+
+void
+collect_answer_need(struct collect *c)
+{
+	struct msg_need_programs need = c->need;
 	struct err err;
 
+	c->need.n = 0;
 	/* Each answer has a program more, so that asking ends. */
-	if (programs_need(c->programs, need->link_types, need->n, &err) != E_OK)
+	if (programs_need(c->programs, need.link_types, need.n, &err) != E_OK)
 		give_up(c, &err);
 	else
 		send_start(c);
@@ -111,7 +121,7 @@ describe(const struct collect *c, const struct msg_capture_interface *iface,
 	dst[0] = '\0';
 	if (c->opt->cooked && iface->index == 0)
 		append(dst, size, "one cooked socket for all interfaces: not "
-		    "promiscuous, no VLAN tags");
+		    "promiscuous, no VLAN tags, no link-layer tests in the filter");
 	if (filter->text[0] != '\0')
 		append(dst, size, filter->exact_vlan ?
 		    "filter: exact: VLAN tags count as in this file" :
@@ -168,17 +178,32 @@ write_interface(struct collect *c, const struct msg_capture_interface *iface,
 }
 
 /* One line, however many interfaces. */
-static void
-warn_that_all_travel(struct collect *c)
+void
+collect_warn_of_travel(struct collect *c, uint32_t iface)
 {
-	char text[ADDRESS_HOST_LEN + 160];
+	const struct collect_interface *i = &c->interfaces[iface];
+	const char *why = programs_why_at_client(c->newest, i->filter);
+	char text[ADDRESS_HOST_LEN + 240];
 
-	if (c->said_travel)
+	if (c->said_travel || i->newest_place != FILTER_CLIENT)
 		return;
 	c->said_travel = true;
-	snprintf(text, sizeof(text), "%s: the sensor's kernel cannot run this filter: "
-	    "all packets travel and are filtered here", sensor_name(c->sensor));
+	snprintf(text, sizeof(text), "%s: the sensor's kernel cannot run this filter%s%s%s: "
+	    "all packets travel and are filtered here", sensor_name(c->sensor),
+	    why != NULL ? " (" : "", why != NULL ? why : "", why != NULL ? ")" : "");
 	collect_report(c, text);
+}
+
+/* What the agent decided it has explained; what was decided here it has not. */
+static void
+warn_at_start(struct collect *c, const char *notes)
+{
+	for (uint32_t i = 0; i < c->ledger.n_interfaces; i++)
+		if (notes[0] == '\0' ||
+		    programs_why_at_client(c->newest, c->interfaces[i].filter) != NULL)
+			collect_warn_of_travel(c, i);
+		else if (c->interfaces[i].newest_place == FILTER_CLIENT)
+			c->said_travel = true;
 }
 
 int
@@ -186,17 +211,12 @@ collect_set_place(struct collect *c, uint32_t iface, enum filter_place place,
     struct err *err)
 {
 	struct collect_interface *i = &c->interfaces[iface];
-	int rc;
 
 	i->place = place;
-	if (place != FILTER_CLIENT)
+	if (place != FILTER_CLIENT || i->arrival != NULL)
 		return E_OK;
-	warn_that_all_travel(c);
-	rc = programs_prepare(c->programs, i->filter, i->link_type, err);
-	if (rc == E_OK && i->arrival == NULL)
-		rc = arrival_new(i->link_type, i->snaplen, c->opt->headers_only,
-		    &i->arrival, err);
-	return rc;
+	return arrival_new(i->link_type, i->snaplen, c->opt->headers_only, &i->arrival,
+	    err);
 }
 
 /* The ledger has room for interface number n already. */
@@ -212,6 +232,7 @@ note_interface(struct collect *c, uint32_t n,
 		.link_type = iface->link_type,
 		.snaplen = iface->snaplen > 0 ? iface->snaplen : PROTO_MAX_SNAPLEN,
 		.filter = opt->interfaces[request].filter,
+		.newest_place = iface->filter_place,
 	};
 	return collect_set_place(c, n, iface->filter_place, err);
 }
@@ -320,6 +341,7 @@ collect_on_started(const struct msg_started *started, void *arg)
 	}
 	if (started->notes[0] != '\0')
 		collect_report(c, started->notes);
+	warn_at_start(c, started->notes);
 	if (c->opt->verbose > 0)
 		report_sizes(c, started);
 	for (uint32_t i = 0; i < started->n_interfaces; i++)
@@ -331,6 +353,7 @@ collect_on_started(const struct msg_started *started, void *arg)
 		collect_stop(c);
 	if (c->wants_change)
 		collect_change_filter(c);
+	collect_compile_missing(c);
 }
 
 /* --- InterfaceAdded --- */
@@ -373,5 +396,8 @@ collect_on_interface_added(const struct msg_interface_added *added, void *arg)
 		return;
 	}
 	outputs_flush(c->out);
-	report_listening(c, iface, c->interfaces[n].snaplen);
+	if (collect_may_report(c))
+		report_listening(c, iface, c->interfaces[n].snaplen);
+	collect_warn_of_travel(c, n);
+	collect_compile_missing(c);
 }

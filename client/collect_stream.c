@@ -27,7 +27,7 @@ collect_output_failed(struct collect *c, const struct err *err)
 		collect_finish(c);
 		return;
 	}
-	sensor_resume(c->sensor);
+	collect_update_flow(c);
 	collect_stop(c);
 	loop_timer_set(c->limit_timer, FAILED_LIMIT_NS);
 }
@@ -45,10 +45,12 @@ write_packet(struct collect *c, const struct packet_ref *packet, struct err *err
 	return E_OK;
 }
 
-static void
-update_flow(struct collect *c)
+void
+collect_update_flow(struct collect *c)
 {
-	if (outputs_is_full(c->out) && !c->reader_gone && !c->output_dead)
+	bool is_full = outputs_is_full(c->out) && !c->reader_gone && !c->output_dead;
+
+	if (is_full || c->is_compiling)
 		sensor_pause(c->sensor);
 	else
 		sensor_resume(c->sensor);
@@ -129,7 +131,7 @@ on_batch(struct batch_reader *batch, void *arg)
 	if (c->opt->count > 0 && c->written == c->opt->count)
 		collect_stop(c);
 	if (c->state <= COLLECT_STOPPING)
-		update_flow(c);
+		collect_update_flow(c);
 }
 
 /* Gaps come by the hundred when a reader is slow: one line a second tells. */
@@ -175,7 +177,7 @@ collect_on_outputs(enum outfile_event event, const struct err *err, void *arg)
 			return;
 		}
 		acknowledge(c);
-		update_flow(c);
+		collect_update_flow(c);
 		return;
 	case OUTFILE_EV_CLOSED:
 		c->reader_gone = true;
@@ -183,7 +185,7 @@ collect_on_outputs(enum outfile_event event, const struct err *err, void *arg)
 			collect_finish(c);
 			return;
 		}
-		update_flow(c);
+		collect_update_flow(c);
 		collect_stop(c);
 		loop_timer_set(c->limit_timer, CLOSED_LIMIT_NS);
 		return;

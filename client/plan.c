@@ -137,7 +137,7 @@ print_tags(FILE *out, const struct msg_plan_interface *p, const char *filter,
 	else if (p->interface.link_type != LINK_ETHERNET)
 		return;
 	else if (filter[0] == '\0')
-		text = "kept; there is no filter that could look at them";
+		text = "kept";
 	else if (p->exact_vlan && is_forced)
 		text = "kept, and filtered as in a file, because of --exact-filter";
 	else if (p->exact_vlan)
@@ -166,8 +166,10 @@ print_filter(FILE *out, enum filter_place place, const char *filter, const char 
 		fputs("in the kernel; for tagged packets in the agent, because the program "
 		    "for them does not fit\n", out);
 	else
-		fprintf(out, "here, on arrival: all packets travel, because %s\n",
-		    why != NULL ? why : "the program does not fit into the kernel");
+		/* What the agent decided, its warning explains. */
+		fprintf(out, "here, on arrival%s%s\n",
+		    why != NULL ? ": all packets travel, because " : "",
+		    why != NULL ? why : "");
 }
 
 static const char *

@@ -5,8 +5,8 @@
 
 #include "client/arrival.h"
 
-static int
-alloc(struct programs *p, uint32_t n)
+int
+programs_alloc(struct programs *p, uint32_t n)
 {
 	memset(p, 0, sizeof(*p));
 	p->filters = calloc(n, sizeof(p->filters[0]));
@@ -53,7 +53,7 @@ compile_all(struct programs *p, const struct options *options, struct err *err)
 int
 programs_init(struct programs *p, const struct options *options, struct err *err)
 {
-	int rc = alloc(p, count_filters(options));
+	int rc = programs_alloc(p, count_filters(options));
 
 	p->kernel_only = options->kernel_only;
 	rc = rc == E_OK ? compile_all(p, options, err) : programs_no_memory(err);
@@ -108,106 +108,18 @@ programs_need(struct programs *p, const uint32_t *link_types, uint32_t n,
 	return E_OK;
 }
 
-/* --- read anew --- */
-
-/* The same filter again; what libpcap made of it is shared. */
-static int
-share_filter(struct programs *to, const struct programs *from, uint32_t filter,
-    struct err *err)
-{
-	const struct msg_filter *f = &from->filters[filter];
-	const struct programs_filter *known = &from->known[filter];
-
-	if (programs_set_text(to, filter, f->text, f->exact_vlan) != E_OK)
-		return programs_no_memory(err);
-	to->filters[filter].at_client = f->at_client;
-	to->known[filter].is_from_file = known->is_from_file;
-	for (uint32_t i = 0; i < known->n_forms; i++) {
-		const struct programs_form *form = &known->forms[i];
-
-		to->known[filter].forms[i] = *form;
-		to->known[filter].n_forms++;
-		if (form->code == NULL)
-			continue;
-		filter_code_ref(form->code);
-		if (programs_has(f, form->link_type) &&
-		    programs_add(&to->filters[filter], form, err) != E_OK)
-			return programs_no_memory(err);
-	}
-	return E_OK;
-}
-
-/*
- * Another text in its place.  Where it does not fit a link type that the old
- * one has, the agent knows whether that matters.
- */
-static int
-replace_filter(struct programs *to, const struct programs *from, uint32_t filter,
-    const char *text, bool is_exact, struct err *err)
-{
-	const struct msg_filter *old = &from->filters[filter];
-	int rc;
-
-	to->known[filter].is_from_file = true;
-	if (programs_set_text(to, filter, text, is_exact) != E_OK)
-		return programs_no_memory(err);
-	rc = programs_compile_usual(to, filter, err);
-	for (uint32_t i = 0; i < old->n_programs && rc == E_OK; i++) {
-		rc = programs_serve(to, filter, old->programs[i].link_type, err);
-		if (rc == E_AGAIN || rc == E_FILTER)
-			rc = E_OK;
-	}
-	return rc;
-}
-
-static int
-remake(const struct programs *p, const struct options *options, const char *text,
-    struct programs *new, struct err *err)
-{
-	int rc = alloc(new, p->n);
-
-	if (rc != E_OK)
-		return programs_no_memory(err);
-	new->kernel_only = p->kernel_only;
-	for (uint32_t i = 0; i < p->n && rc == E_OK; i++)
-		rc = p->known[i].is_from_file ?
-		    replace_filter(new, p, i, text, options->exact_filter, err) :
-		    share_filter(new, p, i, err);
-	return rc;
-}
-
-int
-programs_reload(const struct programs *p, const struct options *options,
-    struct programs *ret_new, struct err *err)
-{
-	struct programs new;
-	char *text;
-	int rc;
-
-	if (options->filter_file == NULL)
-		return err_set(err, E_STATE, "filter: read anew: there is no --filter-file");
-	rc = filter_read_file(options->filter_file, &text, err);
-	if (rc != E_OK)
-		return rc;
-	rc = remake(p, options, text, &new, err);
-	free(text);
-	if (rc == E_OK)
-		*ret_new = new;
-	else
-		programs_fini(&new);
-	return rc;
-}
-
 /* --- judging on arrival --- */
 
 int
-programs_prepare(struct programs *p, uint32_t filter, uint32_t link_type,
+programs_prepare(const struct programs *p, uint32_t filter, uint32_t link_type,
     struct err *err)
 {
-	const struct programs_form *form = programs_get_form(p, filter, link_type, err);
+	const struct programs_form *form = programs_find_form(p, filter, link_type);
 
+	if (form == NULL && p->known[filter].n_forms == PROGRAMS_FORMS_MAX)
+		return programs_too_many(err);
 	if (form == NULL)
-		return err->code;
+		return E_AGAIN;
 	if (form->code == NULL) {
 		*err = form->refusal;
 		return form->refusal.code;
@@ -216,10 +128,10 @@ programs_prepare(struct programs *p, uint32_t filter, uint32_t link_type,
 }
 
 bool
-programs_match(struct programs *p, uint32_t filter, uint32_t link_type,
+programs_match(const struct programs *p, uint32_t filter, uint32_t link_type,
     uint32_t ifindex, const struct packet_ref *packet)
 {
-	const struct programs_form *form = programs_get_form(p, filter, link_type, NULL);
+	const struct programs_form *form = programs_find_form(p, filter, link_type);
 	const struct msg_filter *f = &p->filters[filter];
 	struct bpf_aux aux;
 	struct bpf_view view;
@@ -247,4 +159,19 @@ programs_why_at_client(const struct programs *p, uint32_t filter)
 			return filter_code_why_not(code);
 	}
 	return NULL;
+}
+
+bool
+programs_is_from_file(const struct programs *p, uint32_t filter)
+{
+	return p->known[filter].is_from_file;
+}
+
+bool
+programs_lacks_form(const struct programs *p, uint32_t filter, uint32_t link_type)
+{
+	const struct msg_filter *f = &p->filters[filter];
+
+	return f->text[0] != '\0' && !f->at_client &&
+	    programs_find_form(p, filter, link_type) == NULL;
 }

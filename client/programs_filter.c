@@ -17,26 +17,42 @@ programs_no_memory(struct err *err)
 	return err_set(err, E_NOMEM, "filter: compile: out of memory");
 }
 
-const struct programs_form *
-programs_get_form(struct programs *p, uint32_t filter, uint32_t link_type, struct err *err)
+int
+programs_too_many(struct err *err)
 {
-	struct programs_filter *known = &p->known[filter];
-	struct programs_form *form = &known->forms[known->n_forms];
-	int rc;
+	return err_set(err, E_TOOBIG, "filter: compile: more than %d link types",
+	    PROGRAMS_FORMS_MAX);
+}
+
+const struct programs_form *
+programs_find_form(const struct programs *p, uint32_t filter, uint32_t link_type)
+{
+	const struct programs_filter *known = &p->known[filter];
 
 	for (uint32_t i = 0; i < known->n_forms; i++)
 		if (known->forms[i].link_type == link_type)
 			return &known->forms[i];
+	return NULL;
+}
+
+const struct programs_form *
+programs_get_form(struct programs *p, uint32_t filter, uint32_t link_type, struct err *err)
+{
+	struct programs_filter *known = &p->known[filter];
+	const struct programs_form *found = programs_find_form(p, filter, link_type);
+	struct programs_form *form = &known->forms[known->n_forms];
+	int rc;
+
+	if (found != NULL)
+		return found;
 	if (known->n_forms == PROGRAMS_FORMS_MAX) {
-		err_set(err, E_TOOBIG, "filter: compile: more than %d link types",
-		    PROGRAMS_FORMS_MAX);
+		programs_too_many(err);
 		return NULL;
 	}
 	*form = (struct programs_form){ .link_type = link_type };
 	rc = filter_compile(p->filters[filter].text, link_type, &form->code, &form->refusal);
 	if (rc == E_NOMEM || rc == E_TOOBIG) {
-		if (err != NULL)
-			*err = form->refusal;
+		*err = form->refusal;
 		return NULL;
 	}
 	known->n_forms++;

@@ -1,8 +1,8 @@
 /*
- * programs_int - what the two files of programs share; see programs.h.
+ * programs_int - what the files of programs share; see programs.h.
  *
  * programs_filter.c knows one filter and what libpcap makes of it, programs.c
- * all of them.
+ * all of them, programs_work.c what another thread does for them.
  */
 #ifndef CLIENT_PROGRAMS_INT_H
 #define CLIENT_PROGRAMS_INT_H
@@ -25,9 +25,16 @@ struct programs_filter {
 	bool		 is_from_file;
 };
 
+/* Room for n filters.  E_NOMEM; programs_fini() in any case. */
+int programs_alloc(struct programs *p, uint32_t n) MUST_CHECK;
+
 /* Begin filter number `filter`, which has no programs yet.  E_NOMEM. */
 int programs_set_text(struct programs *p, uint32_t filter, const char *text,
     bool is_exact) MUST_CHECK;
+
+/* The form for this link type, if libpcap was asked for it. */
+const struct programs_form *programs_find_form(const struct programs *p,
+    uint32_t filter, uint32_t link_type);
 
 /*
  * The form for this link type, made if it is not there yet; NULL with E_NOMEM
@@ -56,5 +63,6 @@ int programs_serve(struct programs *p, uint32_t filter, uint32_t link_type,
     struct err *err) MUST_CHECK;
 
 int programs_no_memory(struct err *err);
+int programs_too_many(struct err *err);
 
 #endif /* CLIENT_PROGRAMS_INT_H */

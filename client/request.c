@@ -5,20 +5,35 @@
 
 /* Many long filters may be more than a message holds. */
 static int
-check_size(const struct msg_start *start, struct err *err)
+check_size(const struct msg *msg, struct err *err)
 {
-	struct msg msg = { .type = MSG_START, .start = *start };
 	uint8_t *frame;
 	size_t len;
-	int rc = codec_pack(&msg, &frame, &len);
+	int rc = codec_pack(msg, &frame, &len);
 
 	if (rc == E_OK)
 		free(frame);
 	if (rc == E_TOOBIG)
-		return err_set(err, E_FILTER, "filters: their programs are together longer "
+		return err_set(err, E_FILTER, "filters: with their programs they are longer "
 		    "than a message of %d bytes: use fewer or shorter ones",
 		    PROTO_MAX_MESSAGE);
-	return rc == E_OK ? E_OK : err_set(err, rc, "capture: start: %s", err_text(rc));
+	return rc == E_OK ? E_OK : err_set(err, rc, "filters: pack: %s", err_text(rc));
+}
+
+static int
+check_start(const struct msg_start *start, struct err *err)
+{
+	struct msg msg = { .type = MSG_START, .start = *start };
+
+	return check_size(&msg, err);
+}
+
+int
+request_check_update(const struct msg_update_filter *update, struct err *err)
+{
+	struct msg msg = { .type = MSG_UPDATE_FILTER, .update_filter = *update };
+
+	return check_size(&msg, err);
 }
 
 int
@@ -55,7 +70,7 @@ request_make(const struct options *options, const struct programs *programs,
 		.sample_flows = options->sample_flows,
 		.time_stamp_type = options->time_stamp_type,
 	};
-	if (check_size(ret_start, err) != E_OK) {
+	if (check_start(ret_start, err) != E_OK) {
 		request_free(ret_start);
 		return err->code;
 	}

@@ -20,4 +20,8 @@ int request_make(const struct options *options, const struct programs *programs,
     struct msg_start *ret_start, struct err *err) MUST_CHECK;
 void request_free(struct msg_start *start);
 
+/* Does the update fit into a message?  E_FILTER, E_NOMEM. */
+int request_check_update(const struct msg_update_filter *update,
+    struct err *err) MUST_CHECK;
+
 #endif /* CLIENT_REQUEST_H */

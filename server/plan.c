@@ -60,12 +60,13 @@ filter_of(const struct msg_start *start, const struct captures_socket *s)
 }
 
 static void
-warn_of_place(struct msg_plan_interface *p, const struct captures_socket *s)
+warn_of_place(struct msg_plan_interface *p, const struct captures_socket *s,
+    const struct msg_filter *filter)
 {
 	if (s->place == FILTER_AGENT)
 		warn(p, "the filter has no form for tagged packets that the kernel can "
 		    "run: the agent filters those");
-	else if (s->place == FILTER_CLIENT)
+	else if (s->place == FILTER_CLIENT && !filter->at_client)
 		warn(p, "the kernel cannot run the filter: all packets travel, and the "
 		    "client filters");
 }
@@ -114,7 +115,7 @@ describe(struct plan *plan, uint32_t i, struct prologue *linked, struct err *err
 	if (copy_program(linked, p) != E_OK)
 		return err_set(err, E_NOMEM, "plan: out of memory");
 	describe_ring(plan, s, linked->open_snaplen, p);
-	warn_of_place(p, s);
+	warn_of_place(p, s, filter_of(start, s));
 	if (s->socket.link.is_cooked)
 		warn(p, "cooked: packets have a made header instead of the device's own, "
 		    "and no VLAN tags");

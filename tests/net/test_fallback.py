@@ -66,7 +66,8 @@ def test_kernel_only_refuses_instead(lab, agent):
 def test_the_plan_says_who_judges(lab, agent):
     client = lab.client("--plan", "-i", "cap0", *PROTOCHAIN)
     assert client.wait() == 0
-    assert "client" in client.out.text() and "all packets travel" in client.out.text()
+    assert client.out.text().count("all packets travel") == 1
+    assert "here, on arrival: all packets travel, because " in client.out.text()
 
 
 @pytest.fixture

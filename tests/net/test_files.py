@@ -374,7 +374,8 @@ def test_one_cooked_socket_says_in_the_file_what_it_loses(lab, agent):
     got = capfile.read(path)
     (interface,) = got.interfaces
     assert interface.link_type == SLL2
-    assert "not promiscuous, no VLAN tags" in comments(interface.options)[0]
+    assert "not promiscuous, no VLAN tags, no link-layer tests in the filter" in \
+        comments(interface.options)[0]
 
 
 # --- live changes ---
@@ -494,6 +495,141 @@ def test_the_real_agent_changes_filters_from_one_place_to_another(lab, agent):
         ["", "filter changed to 't", "filter changed to 'i", "filter changed to 't"]
     client.err.wait("^1 packet filtered by client$")
     assert len([line for line in client.errors() if "all packets travel" in line]) == 1
+
+
+def test_a_change_too_long_for_a_message_leaves_the_old_filter(lab, agent_of_ours):
+    expression, room = lab.file("filter"), 1 << 20
+    write_filter(expression, "udp")
+    # Texts travel as they are written, blanks and all: almost a message full.
+    others = [word for i in range(15)
+              for word in ("-i", f"eth{i}", "-f", f"tcp port {i + 1}".ljust(65000))]
+    others += ["-i", "eth15", "-f", "tcp port 16".ljust(room - 15 * 65000 - 12000)]
+    interfaces = [puppet.interface(f"eth{i}", 10 + i, request=i) for i in range(17)]
+    client = lab.client(*others, "-i", "cap0", "-w", lab.file("a.pcapng"), "--filter-file",
+                        expression)
+    agent_of_ours.accept()
+    agent_of_ours.send(puppet.started(interfaces))
+    client.wait_listening()
+    write_filter(expression, " or ".join(f"udp port {p}" for p in range(1, 1000)))
+    client.signal(signal.SIGUSR2)
+    client.err.wait("filter not changed, the old one stays: .*than a message", 60)
+    # The capture goes on, and so do changes.
+    write_filter(expression, "arp")
+    client.signal(signal.SIGUSR2)
+    update = agent_of_ours.expect(wire.UPDATE_FILTER)
+    assert (update[1], wire.parse(update[2][16])[1]) == ([1], [b"arp"])
+    agent_of_ours.send(puppet.filter_changed(1, 1, [0] * 17))
+    finish(client, agent_of_ours, [{}] * 17, 0)
+
+
+@pytest.mark.parametrize("first", ["", "tcp", "ip protochain 17"])
+def test_a_change_is_made_for_the_link_types_in_use(lab, agent, first):
+    expression, path = lab.file("filter"), lab.file("a.pcapng")
+    write_filter(expression, first)
+    client = lab.capture("-i", "cap0", "-y", "LINUX_SLL", "-w", path, "--filter-file", expression)
+    write_filter(expression, "udp")
+    client.signal(signal.SIGUSR2)
+    client.err.wait("filter (not )?changed")
+    assert "filter changed to 'udp'" in client.err.text()
+    lab.sender().send(TCP[0], *UDP[:3])
+    eventually(lambda: count_of(path) == 3, 10, "packets in the file")
+    assert client.interrupt() == 0, client.report()
+
+
+def endless_file(path):
+    """Reading it takes until somebody writes: as libpcap may take, but no longer."""
+    if os.path.exists(path):
+        os.unlink(path)
+    os.mkfifo(path)
+
+
+def test_packets_and_signals_do_not_wait_for_the_new_filter(lab, agent_of_ours):
+    expression = lab.file("filter")
+    write_filter(expression, "udp")
+    client, path, _ = begin(lab, agent_of_ours, [puppet.interface("cap0")], "--filter-file",
+                            expression)
+    endless_file(expression)
+    client.signal(signal.SIGUSR2)
+    # Writing waits for who reads, so that the client is at it.
+    with open(expression, "w", encoding="ascii") as f:
+        agent_of_ours.send(puppet.batch(1, UDP[:3]))
+        agent_of_ours.wait_acked(1)
+        agent_of_ours.expect(wire.PING)
+        for _ in range(3):
+            client.signal(signal.SIGUSR2)
+        client.signal(signal.SIGUSR1)
+        client.err.wait("3 packets captured, ")
+        write_filter(expression, "port 5")
+        f.write("tcp")
+    update = agent_of_ours.expect(wire.UPDATE_FILTER)
+    assert (update[1], wire.parse(update[2][0])[1]) == ([1], [b"tcp"])
+    agent_of_ours.send(puppet.filter_changed(1, 2, [0]))
+    # All signals meanwhile are one more reading.
+    update = agent_of_ours.expect(wire.UPDATE_FILTER)
+    assert (update[1], wire.parse(update[2][0])[1]) == ([2], [b"port 5"])
+    agent_of_ours.send(puppet.filter_changed(2, 2, [0]))
+    client.err.wait("filter changed to 'port 5'")
+    finish(client, agent_of_ours, [all_of(3)], 1)
+    assert count_of(path) == 3
+
+
+@pytest.mark.parametrize("build", ["release", "debug"])
+def test_a_capture_ends_while_libpcap_is_busy(lab, agent_of_ours, build):
+    expression = lab.file("filter")
+    write_filter(expression, "udp")
+    client = lab.client("-i", "cap0", "-w", lab.file("a.pcapng"), "--filter-file", expression,
+                        build=getattr(lab, build))
+    agent_of_ours.accept()
+    agent_of_ours.send(puppet.started([puppet.interface("cap0")]))
+    client.wait_listening()
+    # Minutes of it, as the hosts share no bits that its optimizer could use.
+    hosts = " or ".join(f"host 10.{i // 250}.{i % 250}.1" for i in range(2000))
+    write_filter(expression, hosts)
+    client.signal(signal.SIGUSR2)
+    agent_of_ours.send(puppet.batch(1, UDP[:3]))
+    agent_of_ours.wait_acked(1)
+    finish(client, agent_of_ours, [all_of(3)], 1)
+    assert not re.search("filter (not )?changed", client.err.text())
+
+
+def test_packets_of_a_new_link_type_wait_for_their_filter(lab, agent_of_ours):
+    # Ethernet is compiled before the capture, raw IP when such an interface comes.
+    expression = "ip protochain 17 or (" + " or ".join(f"host 10.0.{i}.1" for i in range(150)) + ")"
+    client, path, _ = begin(lab, agent_of_ours, [puppet.interface("cap0", place=2)], "-f",
+                            expression, names=("*",))
+    agent_of_ours.send(puppet.interface_added(puppet.interface("tun0", 8, RAW_IP, place=2), 1))
+    raw = [f[14:] for f in (UDP[0], TCP[0], UDP[1])]
+    agent_of_ours.send(puppet.batch(1, raw, iface=1), puppet.batch(2, UDP[2:4] + TCP[:1]))
+    finish(client, agent_of_ours, [all_of(3), all_of(3)], 2)
+    assert [p.data for p in capfile.read(path).packets] == [raw[0], raw[2], UDP[2], UDP[3]]
+
+
+def test_a_new_link_type_that_the_filter_does_not_fit_ends_the_capture(lab, agent_of_ours):
+    client, path, _ = begin(lab, agent_of_ours, [puppet.interface("cap0", place=2)], "-f",
+                            "ether proto 0x800 and ip protochain 17", names=("*",))
+    agent_of_ours.send(puppet.batch(1, UDP[:2]))
+    agent_of_ours.wait_acked(1)
+    agent_of_ours.send(puppet.interface_added(puppet.interface("can0", 8, 227, place=2), 2),
+                       puppet.batch(2, UDP[2:4], iface=1))
+    assert client.wait() == 6, client.report()
+    assert [p.data for p in capfile.read(path).packets] == UDP[:2]
+
+
+def test_a_thousand_events_are_few_lines(lab, agent_of_ours):
+    client, path, _ = begin(lab, agent_of_ours, [puppet.interface("cap0")])
+    sent = [puppet.event(i // 10 + 1, f"interface 'cap0': event {i}", kind=1, iface=0)
+            for i in range(1000)]
+    agent_of_ours.send(*sent)
+    agent_of_ours.send(*(puppet.batch(i + 1, UDP[:1]) for i in range(100)))
+    agent_of_ours.wait_acked(100)
+    finish(client, agent_of_ours, [all_of(100)], 100)
+    lines = client.errors()
+    shown = [line for line in lines if "event " in line]
+    hidden = [int(n) for line in lines for n in re.findall(r"(\d+) more lines about events", line)]
+    assert len(shown) + sum(hidden) == 1000
+    assert len(shown) <= 40, "more than a few seconds can show"
+    said = [text for p in capfile.read(path).packets for text in comments(p)]
+    assert len([text for text in said if "event " in text]) == 1000
 
 
 def test_without_a_filter_file_the_signal_flushes(lab, agent_of_ours):

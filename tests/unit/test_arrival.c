@@ -59,6 +59,19 @@ the_outer_tag_of_a_received_frame_moves_aside(void **state)
 	assert_memory_equal(v.data + 12, tagged + 16, sizeof(tagged) - 16);
 }
 
+/* The kernel takes tags off its frames alike, whatever they are called. */
+static void
+a_docsis_frame_is_an_ethernet_frame(void **state)
+{
+	struct packet_ref packet = packet_of(tagged, sizeof(tagged), 200, PACKET_HOST);
+	struct bpf_aux aux;
+	struct bpf_view v;
+
+	(void)state;
+	assert_int_equal(untag(LINK_DOCSIS, &packet, &aux, &v), TAG_LEN);
+	assert_int_equal(aux.vlan_tci, 0x6005);
+}
+
 static void
 what_the_kernel_leaves_in_place_stays(void **state)
 {
@@ -164,6 +177,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_outer_tag_of_a_received_frame_moves_aside),
+		cmocka_unit_test(a_docsis_frame_is_an_ethernet_frame),
 		cmocka_unit_test(what_the_kernel_leaves_in_place_stays),
 		cmocka_unit_test(the_snapshot_length_counts_bytes_of_the_file),
 		cmocka_unit_test(headers_end_where_they_do_with_every_link_header),

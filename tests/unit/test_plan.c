@@ -145,7 +145,7 @@ the_rule_for_tags_is_given_with_its_reason(void **state)
 	} rows[] = {
 		{ 1, "vlan 5", true, false, "as in a file, because the filter speaks of tags" },
 		{ 1, "udp", true, true, "as in a file, because of --exact-filter" },
-		{ 1, "", false, false, "there is no filter" },
+		{ 1, "", false, false, "VLAN tags         kept\n" },
 		{ 276, "udp", false, false, "lost: cooked packets carry none" },
 	};
 
@@ -175,6 +175,10 @@ the_place_of_the_filter_is_given_with_its_reason(void **state)
 	p.interface.filter_place = FILTER_CLIENT;
 	got = print(&p, 1, "ip6 protochain 17", 0, false);
 	assert_has(got, "here, on arrival: all packets travel, because 'protochain' needs");
+	free(got);
+	/* The agent's decision, which its warning explains. */
+	got = print(&p, 1, "udp", 0, false);
+	assert_has(got, "  filter runs       here, on arrival\n");
 	free(got);
 	/* A request that there never was. */
 	p.interface.request = 9;

@@ -226,6 +226,20 @@ what_no_kernel_can_run_is_left_to_the_client(void **state)
 	free(text);
 }
 
+/* As another thread would. */
+static void
+add_form(struct programs *p, uint32_t link_type)
+{
+	struct programs_work *w;
+	struct err err;
+
+	w = programs_work_new_form(p, 0, link_type, &err);
+	assert_non_null(w);
+	programs_work_run(w);
+	assert_int_equal(programs_work_take_form(w, p, &err), E_OK);
+	programs_work_free(w);
+}
+
 static void
 a_loop_and_the_kernels_knowledge_exclude_each_other(void **state)
 {
@@ -235,8 +249,9 @@ a_loop_and_the_kernels_knowledge_exclude_each_other(void **state)
 	(void)state;
 	/* A cooked packet tells its direction itself. */
 	assert_int_equal(init(&p, "inbound and ip6 protochain 17", &err), E_OK);
-	assert_int_equal(programs_prepare(&p, 0, COOKED, &err), E_OK);
 	assert_int_equal(programs_prepare(&p, 0, ETHERNET, &err), E_FILTER);
+	add_form(&p, COOKED);
+	assert_int_equal(programs_prepare(&p, 0, COOKED, &err), E_OK);
 	assert_non_null(strstr(err.what, "not in one expression"));
 	programs_fini(&p);
 }
@@ -337,7 +352,7 @@ loops_and_long_programs_are_run_here(void **state)
 }
 
 static void
-a_link_type_that_was_not_prepared_is_compiled_or_matches_nothing(void **state)
+a_form_that_is_missing_matches_nothing_until_it_is_made(void **state)
 {
 	struct packet_ref packet = packet_of(tagged + 18, sizeof(tagged) - 18, 0);
 	struct programs p;
@@ -345,9 +360,38 @@ a_link_type_that_was_not_prepared_is_compiled_or_matches_nothing(void **state)
 
 	(void)state;
 	assert_int_equal(init(&p, "ip protochain 17", &err), E_OK);
+	assert_int_equal(programs_prepare(&p, 0, RAW_IP, &err), E_AGAIN);
+	assert_false(programs_match(&p, 0, RAW_IP, 1, &packet));
+	add_form(&p, RAW_IP);
+	add_form(&p, RAW_IP);
+	assert_int_equal(programs_prepare(&p, 0, RAW_IP, &err), E_OK);
 	assert_true(programs_match(&p, 0, RAW_IP, 1, &packet));
+	add_form(&p, 9999);
 	assert_false(programs_match(&p, 0, 9999, 1, &packet));
 	assert_int_equal(programs_prepare(&p, 0, 9999, &err), E_FILTER);
+	programs_fini(&p);
+}
+
+/* What the agent asks for can be made before, and is not asked for twice. */
+static void
+a_form_that_was_made_serves_the_agents_question(void **state)
+{
+	static const uint32_t more[] = { PPP };
+	struct programs p;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(init(&p, "udp", &err), E_OK);
+	assert_true(programs_lacks_form(&p, 0, PPP));
+	assert_false(programs_lacks_form(&p, 0, ETHERNET));
+	add_form(&p, PPP);
+	assert_false(programs_lacks_form(&p, 0, PPP));
+	assert_null(find(&p, PPP));
+	assert_int_equal(programs_need(&p, more, 1, &err), E_OK);
+	assert_non_null(find(&p, PPP));
+	programs_fini(&p);
+	assert_int_equal(init(&p, "ip protochain 17", &err), E_OK);
+	assert_false(programs_lacks_form(&p, 0, PPP));	/* no kernel's */
 	programs_fini(&p);
 }
 
@@ -361,6 +405,22 @@ write_file(const char *path, const char *text)
 	assert_non_null(f);
 	fputs(text, f);
 	assert_int_equal(fclose(f), 0);
+}
+
+static int
+reload(const struct programs *p, const struct options *o, uint32_t link_type,
+    bool is_open, struct programs *ret_new, struct err *err)
+{
+	struct programs_work *w;
+	int rc;
+
+	w = programs_work_new_file(o, &link_type, link_type != 0, is_open, err);
+	if (w == NULL)
+		return err->code;
+	programs_work_run(w);
+	rc = programs_work_take_file(w, p, ret_new, err);
+	programs_work_free(w);
+	return rc;
 }
 
 static void
@@ -383,11 +443,11 @@ a_file_read_anew_replaces_its_filter_and_no_other(void **state)
 	assert_int_equal(programs_need(&p, more, 1, &err), E_OK);
 
 	write_file(path, "udp and and");
-	assert_int_equal(programs_reload(&p, &o, &new, &err), E_FILTER);
+	assert_int_equal(reload(&p, &o, 0, true, &new, &err), E_FILTER);
 	assert_int_equal(new.n, 77);
 
 	write_file(path, "arp");
-	assert_int_equal(programs_reload(&p, &o, &new, &err), E_OK);
+	assert_int_equal(reload(&p, &o, 0, true, &new, &err), E_OK);
 	assert_int_equal(new.n, 2);
 	assert_string_equal(new.filters[0].text, "arp");
 	assert_string_equal(new.filters[1].text, "tcp");
@@ -398,15 +458,61 @@ a_file_read_anew_replaces_its_filter_and_no_other(void **state)
 
 	/* And once more, from what was read anew; to a filter of everything. */
 	write_file(path, "# nothing\n");
-	assert_int_equal(programs_reload(&new, &o, &p, &err), E_OK);
+	assert_int_equal(reload(&new, &o, 0, true, &p, &err), E_OK);
 	assert_int_equal(p.filters[0].n_programs, 0);
 	assert_string_equal(p.filters[0].text, "");
 	programs_fini(&p);
 	unlink(path);
-	assert_int_equal(programs_reload(&new, &o, &p, &err), E_USAGE);
+	assert_int_equal(reload(&new, &o, 0, true, &p, &err), E_USAGE);
 	o.filter_file = NULL;
-	assert_int_equal(programs_reload(&new, &o, &p, &err), E_STATE);
+	assert_int_equal(reload(&new, &o, 0, true, &p, &err), E_STATE);
 	programs_fini(&new);
+}
+
+/* Before it: everything, a filter of the client's, or one of other types. */
+static void
+a_file_read_anew_is_compiled_for_the_types_in_use(void **state)
+{
+	enum { SLL = 113 };
+	char before[][20] = { "", "ip protochain 17", "tcp" };
+	char path[] = "/tmp/test_programs.XXXXXX";
+	struct options_interface iface;
+
+	(void)state;
+	close(mkstemp(path));
+	for (size_t i = 0; i < ARRAY_LEN(before); i++) {
+		struct options o = options_of(&iface, before[i]);
+		struct programs p, new;
+		struct err err;
+
+		o.filter = before[i];
+		o.filter_file = path;
+		assert_int_equal(programs_init(&p, &o, &err), E_OK);
+		write_file(path, "udp");
+		assert_int_equal(reload(&p, &o, SLL, false, &new, &err), E_OK);
+		assert_int_equal(new.filters[0].n_programs, 1);
+		assert_non_null(find(&new, SLL));
+		programs_fini(&new);
+		assert_int_equal(reload(&p, &o, SLL, true, &new, &err), E_OK);
+		assert_int_equal(new.filters[0].n_programs, 4);
+		programs_fini(&new);
+
+		/* What is judged here can be judged at once. */
+		write_file(path, "ip protochain 6");
+		assert_int_equal(reload(&p, &o, SLL, true, &new, &err), E_OK);
+		assert_true(new.filters[0].at_client);
+		assert_int_equal(programs_prepare(&new, 0, SLL, &err), E_OK);
+		programs_fini(&new);
+
+		/* What fits another type only is told in libpcap's words. */
+		write_file(path, "ether broadcast");
+		assert_int_equal(reload(&p, &o, RAW_IP, false, &new, &err), E_FILTER);
+		assert_non_null(strstr(err.what, "RAW"));
+		assert_int_equal(reload(&p, &o, ETHERNET, false, &new, &err), E_OK);
+		programs_fini(&new);
+		programs_fini(&p);
+	}
+	unlink(path);
 }
 
 int
@@ -425,8 +531,10 @@ main(void)
 		cmocka_unit_test(tags_are_passed_over_as_by_the_kernel_unless_they_count),
 		cmocka_unit_test(direction_and_ifindex_are_known_from_the_stream),
 		cmocka_unit_test(loops_and_long_programs_are_run_here),
-		cmocka_unit_test(a_link_type_that_was_not_prepared_is_compiled_or_matches_nothing),
+		cmocka_unit_test(a_form_that_is_missing_matches_nothing_until_it_is_made),
+		cmocka_unit_test(a_form_that_was_made_serves_the_agents_question),
 		cmocka_unit_test(a_file_read_anew_replaces_its_filter_and_no_other),
+		cmocka_unit_test(a_file_read_anew_is_compiled_for_the_types_in_use),
 	};
 
 	return cmocka_run_group_tests_name("client/programs", tests, NULL, NULL);
