@@ -324,6 +324,22 @@ def test_what_the_kernel_cannot_filter_is_filtered_here_and_counted(lab, agent_o
     assert "filtered on arrival by capclient" in comments(got.interfaces[0].options)[0]
 
 
+def test_what_the_agent_explained_is_not_explained_again(lab, agent_of_ours):
+    def lines(args, notes):
+        client = lab.client("-i", "cap0", "-w", lab.file("a.pcapng"), *args)
+        agent_of_ours.accept()
+        agent_of_ours.send(puppet.started([puppet.interface("cap0", place=2)], notes=notes))
+        client.wait_listening()
+        finish(client, agent_of_ours, [{}], 0)
+        return [line for line in client.errors() if "all packets travel" in line]
+
+    note = "interface 'cap0': no room: filtered by the client: all packets travel"
+    assert lines(["udp"], note) == ["capclient: " + note]
+    # The agent does not know what is not in a program.
+    (line,) = lines(["ip", "protochain", "17"], "ring made smaller")
+    assert "'protochain' needs a loop" in line and "filtered here" in line
+
+
 def test_a_count_is_of_packets_that_match_here(lab, agent_of_ours):
     text = "ip protochain 17"
     client, path, start = begin(lab, agent_of_ours, [puppet.interface("cap0", place=2)], "-c", "3",
