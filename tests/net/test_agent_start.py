@@ -66,6 +66,7 @@ def test_a_check_ends_like_the_start_it_checks(lab):
 def test_a_port_in_use_ends_a_start_but_not_a_check(lab):
     other = lab.net.socket(lab.net.sensor, socket.AF_INET, socket.SOCK_STREAM)
     with other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)     # after other tests
         other.bind((SENSOR4, 9443))
         other.listen()
         assert check(lab, listen=(f"{SENSOR4}:9443",)).popen.returncode == 0
