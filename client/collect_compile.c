@@ -105,7 +105,7 @@ is_open(const struct collect *c)
 	for (uint32_t i = 0; i < c->opt->n_interfaces; i++) {
 		const struct options_interface *asked = &c->opt->interfaces[i];
 
-		if (collect_is_pattern(asked->name) &&
+		if (options_is_pattern(asked->name) &&
 		    programs_is_from_file(c->newest, asked->filter))
 			return true;
 	}

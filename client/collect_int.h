@@ -133,9 +133,6 @@ void collect_on_interface_added(const struct msg_interface_added *added, void *a
 /* Everything for the agent's NeedPrograms is compiled: start again. */
 void collect_answer_need(struct collect *c);
 
-/* Does -i name mean whatever interfaces there are and will be? */
-bool collect_is_pattern(const char *name);
-
 /*
  * From now on packets of this interface are filtered there; gets ready to cut
  * them here.  E_FILTER, E_NOMEM.

@@ -17,15 +17,6 @@ give_up(struct collect *c, const struct err *err)
 
 /* --- asking --- */
 
-bool
-collect_is_pattern(const char *name)
-{
-	const char *slash = strrchr(name, '/');
-
-	return strpbrk(name, "*?[") != NULL ||
-	    strcmp(slash != NULL ? slash + 1 : name, "any") == 0;
-}
-
 /* Is more sent than is written, so that the agent's count is not -c's? */
 static bool
 counts_here(const struct collect *c)
@@ -36,7 +27,7 @@ counts_here(const struct collect *c)
 	/* Interfaces that come later may be of a type the file cannot hold. */
 	for (uint32_t i = 0; i < c->opt->n_interfaces; i++)
 		if (c->out_cfg.ops->one_link_type && !c->out_cfg.split_by_link_type &&
-		    collect_is_pattern(c->opt->interfaces[i].name))
+		    options_is_pattern(c->opt->interfaces[i].name))
 			return true;
 	return false;
 }

@@ -91,6 +91,9 @@ int options_parse(int argc, char *const argv[], bool stdout_is_terminal,
     struct options *ret_options, struct err *err) MUST_CHECK;
 void options_free(struct options *options);
 
+/* Does -i NAME stand for interfaces that may come later: any, or a pattern? */
+bool options_is_pattern(const char *name);
+
 void options_print_help(FILE *out);
 
 /* "capclient 0.1.0"; verbose adds protocol, libraries, paths and build. */

@@ -150,3 +150,12 @@ options_judge_interfaces(struct options_parse *p, struct err *err)
 		    PROTO_MAX_FILTERS);
 	return code;
 }
+
+bool
+options_is_pattern(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return strpbrk(name, "*?[") != NULL ||
+	    strcmp(slash != NULL ? slash + 1 : name, "any") == 0;
+}

@@ -29,6 +29,17 @@ count_filters(const struct options *options)
 	return n;
 }
 
+/* Can interfaces come that are of another type than those that are there? */
+static bool
+is_open(const struct options *options, uint32_t filter)
+{
+	for (uint32_t i = 0; i < options->n_interfaces; i++)
+		if (options->interfaces[i].filter == filter &&
+		    options_is_pattern(options->interfaces[i].name))
+			return true;
+	return false;
+}
+
 static int
 compile_all(struct programs *p, const struct options *options, struct err *err)
 {
@@ -43,7 +54,8 @@ compile_all(struct programs *p, const struct options *options, struct err *err)
 		if (programs_set_text(p, iface->filter, iface->filter_text,
 		    options->exact_filter) != E_OK)
 			return programs_no_memory(err);
-		rc = programs_compile_usual(p, iface->filter, err);
+		rc = programs_compile_usual(p, iface->filter,
+		    is_open(options, iface->filter), err);
 		if (rc != E_OK)
 			return rc;
 	}

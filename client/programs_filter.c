@@ -8,6 +8,13 @@
 /* In this order: errors are reported for Ethernet. */
 static const uint32_t usual[] = { LINK_ETHERNET, LINK_RAW_IP, LINK_SLL2 };
 
+/*
+ * libpcap takes a second and more for a program of this length: the agent is
+ * rather asked which link types there are besides Ethernet, which costs a
+ * round.
+ */
+enum { LONG_PROGRAM = 256 };
+
 /* Has words of its own ("type mgt"), which none of those knows. */
 enum { LINK_IEEE802_11 = 105 };
 
@@ -124,7 +131,8 @@ programs_serve(struct programs *p, uint32_t filter, uint32_t link_type, struct e
 }
 
 int
-programs_compile_usual(struct programs *p, uint32_t filter, struct err *err)
+programs_compile_usual(struct programs *p, uint32_t filter, bool is_open,
+    struct err *err)
 {
 	struct msg_filter *f = &p->filters[filter];
 	struct err first = { .code = E_OK };
@@ -145,6 +153,8 @@ programs_compile_usual(struct programs *p, uint32_t filter, struct err *err)
 			rc = programs_add(f, form, err);
 		else if (f->n_programs == 0)
 			rc = leave_to_client(p, filter, form->code, err);
+		if (!is_open && f->n_programs == 1 && f->programs[0].n_insns >= LONG_PROGRAM)
+			break;
 	}
 	if (rc != E_OK || f->n_programs > 0 || f->at_client)
 		return rc;

@@ -50,9 +50,12 @@ bool programs_has(const struct msg_filter *f, uint32_t link_type);
 int programs_add(struct msg_filter *f, const struct programs_form *form,
     struct err *err) MUST_CHECK;
 
-/* Compile for the usual link types; one that it fits is enough. */
-int programs_compile_usual(struct programs *p, uint32_t filter, struct err *err)
-    MUST_CHECK;
+/*
+ * Compile for the usual link types; one that it fits is enough.  Unless
+ * is_open (interfaces of others may come later), a long one for the first.
+ */
+int programs_compile_usual(struct programs *p, uint32_t filter, bool is_open,
+    struct err *err) MUST_CHECK;
 
 /*
  * Let the filter have what this link type needs: a program, or that it is

@@ -124,7 +124,7 @@ compile(struct programs_work *w)
 	int rc;
 
 	if (w->is_open) {
-		rc = programs_compile_usual(&w->made, 0, &w->err);
+		rc = programs_compile_usual(&w->made, 0, true, &w->err);
 		if (rc == E_FILTER)
 			first = w->err;
 		else if (rc != E_OK)

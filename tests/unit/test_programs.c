@@ -109,6 +109,43 @@ each_different_filter_is_compiled_once_in_its_place(void **state)
 	programs_fini(&p);
 }
 
+/* "port 1 or port 2 or ..": seconds of libpcap's time for each form. */
+static void
+long_text(char *dst, size_t size, unsigned n)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		len += (size_t)snprintf(dst + len, size - len, "%sport %u",
+		    i > 0 ? " or " : "", i + 1);
+}
+
+static void
+a_long_filter_comes_for_ethernet_until_others_are_asked_for(void **state)
+{
+	static const uint32_t raw_ip = RAW_IP;
+	struct options_interface iface;
+	char text[2048];
+	struct options o;
+	struct programs p;
+	struct err err;
+
+	(void)state;
+	long_text(text, sizeof(text), 90);
+	assert_int_equal(init(&p, text, &err), E_OK);
+	assert_int_equal(p.filters[0].n_programs, 1);
+	assert_non_null(find(&p, ETHERNET));
+	assert_int_equal(programs_need(&p, &raw_ip, 1, &err), E_OK);
+	assert_non_null(find(&p, RAW_IP));
+	programs_fini(&p);
+	/* Whatever comes later must find its form there. */
+	o = options_of(&iface, text);
+	iface.name = "tun*";
+	assert_int_equal(programs_init(&p, &o, &err), E_OK);
+	assert_int_equal(p.filters[0].n_programs, 3);
+	programs_fini(&p);
+}
+
 static void
 a_filter_that_is_none_is_refused_with_libpcaps_words(void **state)
 {
@@ -522,6 +559,7 @@ main(void)
 		cmocka_unit_test(no_filter_makes_no_program),
 		cmocka_unit_test(a_filter_that_fits_everywhere_comes_in_every_form),
 		cmocka_unit_test(each_different_filter_is_compiled_once_in_its_place),
+		cmocka_unit_test(a_long_filter_comes_for_ethernet_until_others_are_asked_for),
 		cmocka_unit_test(a_filter_that_is_none_is_refused_with_libpcaps_words),
 		cmocka_unit_test(a_filter_about_tags_is_marked),
 		cmocka_unit_test(further_link_types_are_compiled_when_the_agent_asks),
