@@ -66,6 +66,28 @@ on_need_programs(const struct msg_need_programs *need, void *arg)
 		ask_for_plan(a);
 }
 
+/* A listing alone would pass for the whole filter. */
+static void
+tell_what_is_not_listed(struct ask *a, const struct msg_plan *plan)
+{
+	char text[2 * PROTO_MAX_NAME + 128];
+
+	for (uint32_t i = 0; i < plan->n_interfaces; i++) {
+		const struct msg_capture_interface *iface = &plan->interfaces[i].interface;
+
+		if (iface->filter_place == FILTER_KERNEL)
+			continue;
+		snprintf(text, sizeof(text), "interface '%s': this program is not all of "
+		    "the filter: %s: see --plan", iface->name,
+		    iface->filter_place == FILTER_CLIENT ?
+		    "all packets travel and are filtered here" :
+		    "the agent judges tagged packets");
+		ui_text_message(&a->ui, text);
+	}
+	if (plan->notes[0] != '\0')
+		ui_text_message(&a->ui, plan->notes);
+}
+
 static void
 on_plan(const struct msg_plan *plan, void *arg)
 {
@@ -76,6 +98,8 @@ on_plan(const struct msg_plan *plan, void *arg)
 		on_failed(&err, a);
 		return;
 	}
+	if (a->opt->dump > 0)
+		tell_what_is_not_listed(a, plan);
 	loop_stop(a->loop);
 }
 

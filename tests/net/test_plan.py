@@ -51,6 +51,17 @@ def test_a_plan_captures_nothing(lab, agent):
     assert not kernel_programs(lab)
 
 
+def test_a_listing_says_what_it_is_not(lab):
+    lab.agent(conf="mandatory-filter = not port 80\n")
+    client = lab.client("-i", "cap0", "-d", "ip6", "protochain", "6")
+    assert client.wait() == 0
+    assert "(000)" in client.out.text()
+    assert "not all of the filter: all packets travel" in client.err.text()
+    assert "mandatory filter runs first" in client.err.text()
+    client = lab.client("-i", "cap0", "-d", "udp")
+    assert client.wait() == 0 and "not all of the filter" not in client.err.text()
+
+
 def test_blocks_of_a_ring_hold_what_the_interface_can_show(lab, agent):
     # Loopback makes packets of 64 KiB at most; veth takes what its peer made.
     assert "blocks of 128 KiB" in plan(lab, "-i", "lo")
