@@ -1,0 +1,163 @@
+#include "client/sqlite/expression.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/filter.h"
+#include "client/sqlite/answerable.h"
+#include "common/link_type.h"
+
+enum {
+	SHOWN_TEXT = 80,	/* in messages: leaves room for the cause */
+	INSN_TEXT_LEN = 96,	/* one instruction and a newline */
+};
+
+struct expression {
+	unsigned	 refs;
+	uint32_t	 link_type;
+	struct filter_code *code;
+};
+
+/* libpcap's compiler looks names up with functions that are not reentrant. */
+static pthread_mutex_t compiler = PTHREAD_MUTEX_INITIALIZER;
+
+static int
+compile(const char *text, uint32_t link_type, struct filter_code **ret, struct err *err)
+{
+	int code;
+
+	pthread_mutex_lock(&compiler);
+	code = filter_compile(text, link_type, ret, err);
+	pthread_mutex_unlock(&compiler);
+	return code;
+}
+
+static int
+refuse(const char *text, const char *cause, struct err *err)
+{
+	return err_set(err, E_FILTER, "filter '%.*s%s': cannot be answered from a connection: %s",
+	    SHOWN_TEXT, text, strlen(text) > SHOWN_TEXT ? "..." : "", cause);
+}
+
+/* What compiles for Ethernet only asks for what a connection does not have. */
+static int
+blame_link_layer(const char *text, struct err *err)
+{
+	struct filter_code *code;
+
+	if (compile(text, LINK_ETHERNET, &code, NULL) != E_OK)
+		return E_FILTER;
+	filter_code_unref(code);
+	return refuse(text, "it needs a link layer: VLAN tags, MAC addresses or what is not IP",
+	    err);
+}
+
+static int
+check_tuple(const char *text, enum expression_form form, const struct filter_code *code,
+    struct err *err)
+{
+	enum tuple_icmp icmp = form == EXPRESSION_TUPLE ? TUPLE_ICMP_IS_TYPE_AND_CODE :
+	    TUPLE_ICMP_IS_UNKNOWN;
+	struct err cause;
+	uint32_t n;
+	const struct bpf_insn_raw *insns = filter_code_insns(code, &n);
+	int ret = answerable_check(insns, n, icmp, &cause);
+
+	if (ret == E_FILTER)
+		return refuse(text, cause.what, err);
+	return ret == E_OK ? E_OK : err_set(err, ret, "%s", cause.what);
+}
+
+int
+expression_new(const char *text, enum expression_form form, uint32_t link_type,
+    struct expression **ret, struct err *err)
+{
+	bool is_tuple = form != EXPRESSION_PACKET;
+	struct filter_code *filter;
+	struct expression *e;
+	int code = compile(text, link_type, &filter, err);
+
+	if (code == E_FILTER && is_tuple)
+		return blame_link_layer(text, err);
+	if (code == E_OK && is_tuple) {
+		code = check_tuple(text, form, filter, err);
+		if (code != E_OK)
+			filter_code_unref(filter);
+	}
+	if (code != E_OK)
+		return code;
+	e = malloc(sizeof(*e));
+	if (e == NULL) {
+		filter_code_unref(filter);
+		return err_set(err, E_NOMEM, "out of memory");
+	}
+	*e = (struct expression){
+		.refs = 1, .link_type = link_type, .code = filter,
+	};
+	*ret = e;
+	return E_OK;
+}
+
+struct expression *
+expression_ref(struct expression *expression)
+{
+	expression->refs++;
+	return expression;
+}
+
+void
+expression_unref(struct expression *expression)
+{
+	if (expression == NULL || --expression->refs > 0)
+		return;
+	filter_code_unref(expression->code);
+	free(expression);
+}
+
+uint32_t
+expression_link_type(const struct expression *expression)
+{
+	return expression->link_type;
+}
+
+bool
+expression_match_packet(const struct expression *expression, const uint8_t *data,
+    uint32_t caplen, uint32_t len)
+{
+	const struct bpf_view view = {
+		.data = data, .caplen = caplen, .len = len, .is_offline = true,
+	};
+
+	return filter_code_match(expression->code, &view);
+}
+
+bool
+expression_match_tuple(const struct expression *expression, const struct tuple *tuple)
+{
+	uint8_t packet[TUPLE_PACKET_MAX];
+	size_t len = tuple_write(tuple, packet);
+
+	return expression_match_packet(expression, packet, (uint32_t)len, (uint32_t)len);
+}
+
+int
+expression_explain(const struct expression *expression, char **ret_text)
+{
+	uint32_t n;
+	const struct bpf_insn_raw *insns = filter_code_insns(expression->code, &n);
+	size_t len = 0, size = (size_t)n * INSN_TEXT_LEN + 1;
+	char *text = malloc(size);
+
+	if (text == NULL)
+		return E_NOMEM;
+	text[0] = '\0';
+	for (uint32_t i = 0; i < n; i++) {
+		if (i > 0)
+			text[len++] = '\n';
+		bpf_insn_format(&insns[i], i, text + len, INSN_TEXT_LEN);
+		len += strlen(text + len);
+	}
+	*ret_text = text;
+	return E_OK;
+}
