@@ -20,6 +20,7 @@ struct open_one {
 	bool		 is_adapter_time;	/* as asked, or no longer */
 	struct prologue	 prologue;
 	struct err	 note;		/* code E_OK, what may be "" */
+	struct err	 place_note;	/* who filters in the end, and why */
 };
 
 static int ask(struct open_one *o, struct err *err);
@@ -69,8 +70,8 @@ place_text(enum filter_place place)
 static void
 note_place(struct open_one *o, const char *why)
 {
-	add_note(o, "interface '%s': %s: filtered %s", o->cfg.s->info.name, why,
-	    place_text(o->cfg.s->place));
+	err_set(&o->place_note, E_OK, "interface '%s': %s: filtered %s",
+	    o->cfg.s->info.name, why, place_text(o->cfg.s->place));
 }
 
 static const struct msg_filter *
@@ -131,7 +132,8 @@ try_next_place(struct open_one *o, const struct err *err)
 	s->place++;
 	if (wanted_link(o->net, o->cfg.start, s, &o->prologue, &why) != E_OK)
 		return false;
-	add_note(o, "%s: filtered %s", err->what, place_text(s->place));
+	err_set(&o->place_note, E_OK, "%.200s: filtered %s", err->what,
+	    place_text(s->place));
 	return true;
 }
 
@@ -182,6 +184,8 @@ take_opened(struct open_one *o, const struct priv_opened *got)
 		memcpy(s->info.name, got->name, sizeof(got->name));
 		memcpy(s->socket.name, got->name, sizeof(s->socket.name));
 	}
+	if (o->place_note.what[0] != '\0')
+		add_note(o, "%s", o->place_note.what);
 	if (!o->is_adapter_time || s->info.time_stamp_type != TIME_STAMP_HOST)
 		return;
 	/* capagent says why. */

@@ -319,6 +319,9 @@ what_no_kernel_program_can_say_the_client_judges(void **state)
 static void
 a_kernel_without_room_for_the_filter_is_asked_for_less(void **state)
 {
+	static struct bpf_insn_raw ip[] = {
+		{ 0x28, 0, 0, 12 }, { 0x15, 0, 1, 0x800 }, { 6, 0, 0, 65535 }, { 6, 0, 0, 0 },
+	};
 	struct session_lab *lab = *state;
 	struct msg msg = START("lo");
 	struct msg_program program;
@@ -335,6 +338,20 @@ a_kernel_without_room_for_the_filter_is_asked_for_less(void **state)
 	assert_has(started->notes, "by the client");
 	peer_lab_close(lab->client);
 	session_lab_until_idle(lab);
+	/* Again and again: only who filters in the end is told. */
+	msg.start.filters[0].exact_vlan = true;
+	program.insns = ip;
+	program.n_insns = ARRAY_LEN(ip);
+	lab->boundary.refuse_type = PRIV_OPEN;
+	lab->boundary.n_to_refuse = 3;
+	started = start(lab, &msg);
+	assert_int_equal(started->interfaces[0].filter_place, FILTER_CLIENT);
+	assert_has(started->notes, "by the client");
+	assert_null(strstr(started->notes, "by the agent"));
+	peer_lab_close(lab->client);
+	session_lab_until_idle(lab);
+	set_program(&msg, &program, LINK_ETHERNET);
+	msg.start.filters[0].exact_vlan = false;
 	/* Not where the client forbids it, nor for another reason. */
 	lab->boundary.refuse_type = PRIV_OPEN;
 	msg.start.kernel_only = true;
