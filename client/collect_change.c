@@ -193,8 +193,11 @@ format_change(struct collect *c, const struct collect_change *change,
 	char clock[24];
 
 	gap_format_clock(time, clock, sizeof(clock));
-	snprintf(dst, size, "filter changed to '%.*s%s' at %s", SHOWN_FILTER, text,
-	    strlen(text) > SHOWN_FILTER ? "..." : "", clock);
+	if (text[0] == '\0')
+		snprintf(dst, size, "filter changed to none: everything, at %s", clock);
+	else
+		snprintf(dst, size, "filter changed to '%.*s%s' at %s", SHOWN_FILTER, text,
+		    strlen(text) > SHOWN_FILTER ? "..." : "", clock);
 }
 
 static int

@@ -116,7 +116,8 @@ describe(const struct collect *c, const struct msg_capture_interface *iface,
 	if (filter->text[0] != '\0')
 		append(dst, size, filter->exact_vlan ?
 		    "filter: exact: VLAN tags count as in this file" :
-		    "filter: live: a received packet's VLAN tag is passed over");
+		    "filter: as tcpdump live: it does not look at the VLAN tags of "
+		    "received packets");
 	if (iface->filter_place == FILTER_AGENT)
 		append(dst, size, "packets with a VLAN tag filtered by the agent");
 	if (iface->filter_place == FILTER_CLIENT)
