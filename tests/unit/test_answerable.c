@@ -40,7 +40,7 @@ static const char *const answerable[] = {
 	"ip[12:4] = ip[16:4]", "tcp[13] & 0 = 0", "tcp[13] < 256", "len >= 0",
 	"port 80 or (port 80 and tcp[13] = 2)", "ip6 and tcp and ip6[40:2] = 80",
 	"tcp[2:2] >> 4 = 2", "tcp[0:2] = 80 or tcp[2:2] = 80 or icmp",
-	"tcp[0:2] % 5 = 1", "(1000 - tcp[0:2]) / 7 = 1",
+	"tcp[0:2] % 5 = 1", "(tcp[0:2] - 7) / tcp[2:2] = 1",
 };
 
 static const struct { const char *text, *cause; } refused[] = {
