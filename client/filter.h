@@ -65,6 +65,13 @@ bool filter_mentions_tags(const char *text);
 bool filter_is_keyword(const char *word);
 
 /*
+ * n words joined by blanks.  The caller frees *ret_text.  E_USAGE when longer
+ * than PROTO_MAX_FILTER_TEXT, E_NOMEM.
+ */
+int filter_join(const char *const words[], size_t n, char **ret_text, struct err *err)
+    MUST_CHECK;
+
+/*
  * Read an expression from a file as tcpdump's -F does: lines joined by
  * blanks, from '#' to the end of a line a comment.  The caller frees
  * *ret_text.

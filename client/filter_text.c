@@ -190,7 +190,32 @@ filter_mentions_tags(const char *text)
 	return false;
 }
 
-/* --- files --- */
+/* --- words and files --- */
+
+int
+filter_join(const char *const words[], size_t n, char **ret_text, struct err *err)
+{
+	size_t size = 1;
+	char *text, *p;
+
+	for (size_t i = 0; i < n; i++)
+		size += strlen(words[i]) + 1;
+	if (size > PROTO_MAX_FILTER_TEXT)
+		return err_set(err, E_USAGE, "filter: longer than %d bytes",
+		    PROTO_MAX_FILTER_TEXT);
+	text = p = malloc(size);
+	if (text == NULL)
+		return err_set(err, E_NOMEM, "filter: out of memory");
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			*p++ = ' ';
+		p = stpcpy(p, words[i]);
+	}
+	*p = '\0';
+	*ret_text = text;
+	return E_OK;
+}
+
 
 static int
 fail_file(const char *path, const char *action, const char *cause, struct err *err)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/filter.h"
 #include "client/options_int.h"
 
 enum {				/* options without a letter */
@@ -359,7 +360,7 @@ options_parse(int argc, char *const argv[], bool stdout_is_terminal,
 	if (code == E_OK)
 		code = options_judge(&p, stdout_is_terminal, err);
 	if (code == E_OK && p.options.filter == NULL)
-		code = options_filter_join(NULL, 0, &p.options.filter, err);
+		code = filter_join(NULL, 0, &p.options.filter, err);
 out:
 	free(words);
 	free(p.own);

@@ -115,10 +115,6 @@ int options_value_precision(const char *text, struct err *err) MUST_CHECK;
 /* The format that the end of a file's name asks for. */
 enum options_format options_format_of(const char *path);
 
-/* n words joined by blanks; the caller frees the result. */
-int options_filter_join(const char *const words[], size_t n, char **ret_text,
-    struct err *err) MUST_CHECK;
-
 /* --- options_foreign.c --- */
 
 /*

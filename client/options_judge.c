@@ -98,8 +98,8 @@ pick_filter(struct options_parse *p, struct err *err)
 	if (o->filter_file != NULL)
 		return filter_read_file(o->filter_file, &o->filter, err);
 	if (own != NULL)
-		return options_filter_join(&own, 1, &o->filter, err);
-	return options_filter_join(p->later, p->n_later, &o->filter, err);
+		return filter_join(&own, 1, &o->filter, err);
+	return filter_join(p->later, p->n_later, &o->filter, err);
 }
 
 static int

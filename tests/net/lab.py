@@ -505,10 +505,11 @@ class Lab:
 def find_missing():
     """Programs that the tests need and that are not there."""
     needed = ["ip", "tc", "ss", "nft", "sysctl", "openssl", "cc", "tcpdump", "dumpcap", "tshark",
-              "capinfos", "setpriv", "wireshark", "Xvfb", "xdotool", "import"]
+              "capinfos", "editcap", "mergecap", "setpriv", "wireshark", "Xvfb", "xdotool", "import"]
     missing = [name for name in needed if shutil.which(name) is None]
     for build, part in ((RELEASE, "server/capagent"), (RELEASE, "server/capagent-net"),
-                        (RELEASE, "client/capclient"), (DEBUG, "server/capagent")):
+                        (RELEASE, "client/capclient"), (RELEASE, "client/capfilter"),
+                        (DEBUG, "server/capagent"), (DEBUG, "client/capfilter")):
         if not os.path.exists(os.path.join(build, part)):
             missing.append(os.path.join(build, part))
     return missing
