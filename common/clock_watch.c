@@ -1,5 +1,7 @@
 #include "common/clock_watch.h"
 
+#include <stddef.h>
+
 enum {
 	READ_MAX_NS = 10 * NS_PER_MS,	/* between two readings: else again */
 	ATTEMPTS = 8,
@@ -29,7 +31,8 @@ clock_watch_look(struct clock_watch *watch)
 {
 	for (int i = 0; i < ATTEMPTS; i++) {
 		struct mono_ns before = clock_mono();
-		struct wall_ns wall = clock_wall();
+		struct wall_ns wall = watch->wall != NULL ? watch->wall() :
+		    clock_wall();
 		struct mono_ns after = clock_mono();
 
 		/* A thread that waited for the CPU in between saw no step. */

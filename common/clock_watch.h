@@ -15,8 +15,9 @@
 
 enum { CLOCK_WATCH_STEP_MS = 100 };	/* less is not worth a line */
 
-/* Zeroed at first. */
+/* Zeroed at first, but for wall. */
 struct clock_watch {
+	struct wall_ns (*wall)(void);	/* who reads the wall clock; NULL: clock_wall() */
 	int64_t	 offset;	/* wall - mono, as last reported */
 	bool	 is_known;
 };

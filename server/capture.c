@@ -24,6 +24,7 @@ release(struct capture *c)
 	loop_timer_free(c->stats_timer);
 	loop_timer_free(c->end_timer);
 	loop_timer_free(c->leave_timer);
+	loop_timer_free(c->lost_timer);
 }
 
 static void *
@@ -35,7 +36,7 @@ run(void *arg)
 	log_set_context(c->name);
 	if (conn_attach(c->conn, c->loop, capture_on_conn, c, &err) == E_OK) {
 		conn_resume(c->conn);
-		capture_watch_rings(c, LOOP_READ);
+		capture_watch_rings(c);
 		c->heard = c->checked = clock_mono();
 		(void)clock_watch_look(&c->clock_watch);
 		capture_read_nic(c);
@@ -69,9 +70,10 @@ build(struct capture *c, const struct capture_config *cfg, struct err *err)
 	c->stats_timer = loop_timer_new(c->loop, capture_on_stats_timer, c);
 	c->end_timer = loop_timer_new(c->loop, capture_end_is_late, c);
 	c->leave_timer = loop_timer_new(c->loop, capture_on_leave_timer, c);
+	c->lost_timer = loop_timer_new(c->loop, capture_on_lost_timer, c);
 	if (c->log == NULL || c->builder == NULL || c->busy_timer == NULL ||
 	    c->stats_timer == NULL || c->end_timer == NULL ||
-	    c->leave_timer == NULL ||
+	    c->leave_timer == NULL || c->lost_timer == NULL ||
 	    stream_init(&c->stream, c->conn, c->log) != E_OK)
 		return err_set(err, E_NOMEM, "capture: create: out of memory");
 	return E_OK;
@@ -144,6 +146,7 @@ create(const struct capture_config *cfg)
 	c->reader = cfg->reader;
 	c->max_packets = cfg->max_packets;
 	c->n_filters = cfg->n_filters;
+	c->clock_watch.wall = cfg->wall;
 	c->next_sequence = 1;
 	snprintf(c->name, sizeof(c->name), "%s", cfg->name);
 	c->quiesce_mail = (struct capture_mail){ .type = CAPTURE_MAIL_QUIESCE,

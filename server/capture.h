@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/clock.h"
 #include "common/conn.h"
 #include "common/err.h"
 #include "common/mailbox.h"
@@ -53,12 +54,14 @@ struct capture_config {
 	uint64_t	 max_packets;	/* 0: no end */
 	uint32_t	 number;	/* capagent's for it: captures' */
 	const char	*name;		/* "session 7 alice@10.0.0.9:4711"; copied */
+	struct wall_ns	(*wall)(void);	/* NULL; a test that sets the clock has its own */
 };
 
 enum capture_mail_type {
 	CAPTURE_MAIL_QUIESCE,	/* let no more packets in, then capture_quiesced() */
 	CAPTURE_MAIL_UPDATE,	/* the client sent other filters: capture_refilter() */
 	CAPTURE_MAIL_HELD,	/* capture_hold() is in force */
+	CAPTURE_MAIL_LOST,	/* an interface is no longer the one that was opened */
 	CAPTURE_MAIL_CLOSED,	/* an interface's descriptor: close its handle */
 	CAPTURE_MAIL_DONE,	/* ended, descriptors closed: capture_join() */
 };
@@ -68,7 +71,7 @@ struct capture_mail {
 	struct mail	 mail;
 	enum capture_mail_type type;
 	struct capture	*capture;
-	uint32_t	 iface;		/* CLOSED: its number */
+	uint32_t	 iface;		/* LOST, CLOSED: its number */
 	struct msg	 msg;		/* UPDATE: the receiver's to free */
 };
 

@@ -35,7 +35,7 @@ static void
 begin_close(struct capture *c)
 {
 	c->state = CAPTURE_CLOSING;
-	capture_watch_rings(c, 0);
+	capture_watch_rings(c);
 	loop_timer_stop(c->busy_timer);
 	conn_set_low_water(c->conn, 0);
 	if (conn_queued(c->conn) == 0)
@@ -125,13 +125,13 @@ static void
 look_at_clock(struct capture *c)
 {
 	int64_t step = clock_watch_look(&c->clock_watch);
+	long long ms = (llabs(step) + NS_PER_MS / 2) / NS_PER_MS;
 	char text[PROTO_MAX_TEXT + 1];
 
 	if (step == 0 || c->state != CAPTURE_RUNNING)
 		return;
 	snprintf(text, sizeof(text), "the sensor's clock was set %s by %lld.%03lld s",
-	    step > 0 ? "forward" : "back", (long long)(llabs(step) / NS_PER_S),
-	    (long long)(llabs(step) % NS_PER_S / NS_PER_MS));
+	    step > 0 ? "forward" : "back", ms / 1000, ms % 1000);
 	capture_interface_tell(c, CAPTURE_EVENT_CLOCK, CAPTURE_EVENT_WHOLE, text);
 }
 
@@ -150,6 +150,7 @@ capture_on_stats_timer(void *arg)
 	}
 	capture_read_stats(c);
 	capture_read_nic(c);
+	capture_look_for_lost(c);
 	look_at_clock(c);
 	if (c->state != CAPTURE_RUNNING ||
 	    conn_queued(c->conn) >= CAPTURE_UNREAD_MAX)

@@ -19,6 +19,10 @@ capture_update(struct capture *c, struct msg *msg)
 {
 	const struct msg_update_filter *update = &msg->update_filter;
 
+	if (conn_queued(c->conn) >= CAPTURE_UNREAD_MAX) {
+		capture_refuse(c, E_LIMIT, "UpdateFilter: earlier answers are not read");
+		return;
+	}
 	if (c->is_updating || update->number != c->update_number + 1) {
 		capture_refuse(c, E_STATE, c->is_updating ?
 		    "UpdateFilter: the one before is not answered yet" :
@@ -127,5 +131,6 @@ capture_take_refilter(struct capture *c, struct capture_refilter *refilter)
 	tell_outcome(c, refilter);
 	c->is_holding = false;
 	c->is_updating = false;
+	capture_watch_rings(c);
 	capture_read_rings(c);
 }

@@ -62,7 +62,8 @@ struct capture_ring {
 	bool		 is_elsewhere, is_adapter_time;
 	enum filter_place place;
 	struct prologue_check *check;	/* what ring's filters point to */
-	struct capture_mail closed_mail;
+	struct capture_mail lost_mail, closed_mail;
+	bool		 is_lost;	/* lost_mail was posted */
 	char		 name[16];
 };
 
@@ -87,7 +88,7 @@ struct capture {
 	struct capture_ring **rings;	/* by number in the stream */
 	uint32_t	 n_rings, rings_room;
 
-	struct loop_timer *busy_timer, *stats_timer, *end_timer, *leave_timer;
+	struct loop_timer *busy_timer, *stats_timer, *end_timer, *leave_timer, *lost_timer;
 	struct clock_watch clock_watch;
 	enum capture_state state;
 	bool		 is_busy;
@@ -139,7 +140,9 @@ void capture_seal(struct capture *c);
 /* Look at all rings, seal and send what they hold, and plan the next look. */
 void capture_read_rings(struct capture *c);
 
-void capture_watch_rings(struct capture *c, unsigned events);
+/* For what to wait at a ring: nothing while a timer looks, or nobody must. */
+unsigned capture_ring_events(const struct capture *c);
+void capture_watch_rings(struct capture *c);
 void capture_on_ring(unsigned events, void *arg);
 void capture_on_busy_timer(void *arg);
 
@@ -177,6 +180,13 @@ void capture_interface_add(struct capture *c, const struct capture_socket *socke
 void capture_interface_tell(struct capture *c, enum capture_event kind,
     uint32_t iface, const char *text);
 void capture_on_leave_timer(void *arg);
+
+/*
+ * Tell the owner of interfaces whose sockets lost their device.  What comes
+ * under the same name, or even the same number, is another one.
+ */
+void capture_look_for_lost(struct capture *c);
+void capture_on_lost_timer(void *arg);
 
 /* Unmap and close; the owner is told so while the capture runs. */
 void capture_ring_close(struct capture_ring *r);

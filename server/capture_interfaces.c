@@ -48,6 +48,8 @@ ring_new(struct capture *c, const struct capture_socket *s)
 	memcpy(r->name, s->name, sizeof(r->name));
 	r->closed_mail = (struct capture_mail){ .type = CAPTURE_MAIL_CLOSED,
 	    .capture = c, .iface = c->n_rings };
+	r->lost_mail = r->closed_mail;
+	r->lost_mail.type = CAPTURE_MAIL_LOST;
 	return r;
 }
 
@@ -128,8 +130,28 @@ capture_interface_add(struct capture *c, const struct capture_socket *s,
 	log_info(LOG_CAPTURE, "interface '%s': captured as interface %u", r->name,
 	    c->n_rings - 1);
 	capture_read_nic(c);
-	(void)loop_io_set(r->io, c->is_busy ? 0 : LOOP_READ);
+	(void)loop_io_set(r->io, capture_ring_events(c));
 	capture_read_rings(c);
+}
+
+void
+capture_look_for_lost(struct capture *c)
+{
+	for (uint32_t i = 0; i < c->n_rings; i++) {
+		struct capture_ring *r = c->rings[i];
+
+		if (r->state != CAPTURE_RING_OPEN || r->is_lost ||
+		    !ring_socket_is_lost(r->fd))
+			continue;
+		r->is_lost = true;
+		mailbox_post(c->owner, &r->lost_mail.mail);
+	}
+}
+
+void
+capture_on_lost_timer(void *arg)
+{
+	capture_look_for_lost(arg);
 }
 
 /* Nothing enters its ring any more: empty it and let it go. */

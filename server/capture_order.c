@@ -99,6 +99,7 @@ capture_on_order(struct mail *mail, void *arg)
 		return;
 	case ORDER_HOLD:
 		c->is_holding = true;
+		capture_watch_rings(c);
 		mailbox_post(c->owner, &c->held_mail.mail);
 		return;
 	case ORDER_ADD:

@@ -11,6 +11,7 @@ enum {
 	BLOCKS_PER_TURN = 64,		/* then the connection gets its turn */
 	DRAIN_STEP_NS = 1 * NS_PER_MS,
 	DRAIN_EXTRA_MS = 250,		/* beyond two retire times, on slow timers */
+	LOST_MS = 300,			/* from down to deleted; rtnetlink knows more: it first */
 };
 
 /* Received by the filter, less what the ring had no room for. */
@@ -80,9 +81,18 @@ read_ring(struct capture *c, struct capture_ring *r)
 	return true;
 }
 
-void
-capture_watch_rings(struct capture *c, unsigned events)
+unsigned
+capture_ring_events(const struct capture *c)
 {
+	return c->is_busy || c->is_holding || c->state >= CAPTURE_CLOSING ? 0 :
+	    LOOP_READ;
+}
+
+void
+capture_watch_rings(struct capture *c)
+{
+	unsigned events = capture_ring_events(c);
+
 	for (uint32_t i = 0; i < c->n_rings; i++)
 		if (c->rings[i]->state != CAPTURE_RING_CLOSED)
 			(void)loop_io_set(c->rings[i]->io, events);
@@ -94,7 +104,7 @@ set_busy(struct capture *c, bool is_busy)
 {
 	if (is_busy != c->is_busy) {
 		c->is_busy = is_busy;
-		capture_watch_rings(c, is_busy ? 0 : LOOP_READ);
+		capture_watch_rings(c);
 	}
 }
 
@@ -154,10 +164,12 @@ capture_on_ring(unsigned events, void *arg)
 	(void)events;
 	/*
 	 * An error that is not fetched would wake us for ever.  It says that the
-	 * interface went down or away: the first thread finds out which.
+	 * interface went down or away: the first thread is told which, unless it
+	 * finds out by itself.
 	 */
-	if (!ring_is_ready(&r->ring))
-		(void)ring_socket_error(r->fd);
+	if (!ring_is_ready(&r->ring) && ring_socket_error(r->fd) != 0)
+		loop_timer_set(r->capture->lost_timer,
+		    (int64_t)LOST_MS * NS_PER_MS);
 	capture_read_rings(r->capture);
 }
 

@@ -143,7 +143,8 @@ captures_add_tap(struct captures_entry *e, const struct captures_socket *s)
 /* NULL when out of memory; nothing is taken then. */
 static struct captures_entry *
 entry_new(struct captures *set, const struct capture_config *cfg,
-    const struct msg_start *start, const struct captures_socket *sockets, uint32_t n)
+    const struct msg_start *start, const struct captures_socket *sockets, uint32_t n,
+    struct survey *survey)
 {
 	struct captures_entry *e = calloc(1, sizeof(*e));
 	bool is_made;
@@ -158,7 +159,7 @@ entry_new(struct captures *set, const struct capture_config *cfg,
 	is_made = e->alone_timer != NULL;
 	for (uint32_t i = 0; is_made && i < n; i++)
 		is_made = captures_add_tap(e, &sockets[i]) == E_OK;
-	if (is_made && captures_places_init(e) == E_OK) {
+	if (is_made && captures_places_init(e, survey) == E_OK) {
 		if (n > 0)
 			e->ring_bytes = (uint64_t)sockets[0].socket.block_size *
 			    sockets[0].socket.block_nr;
@@ -179,32 +180,20 @@ give_up(struct captures *set, struct capture_config *cfg, const struct msg_start
 	conn_free(cfg->conn);
 	frame_reader_free(cfg->reader);
 	for (uint32_t i = 0; i < n; i++) {
-		close(sockets[i].socket.fd);
-		close_handle(set, &sockets[i]);
+		open_one_close(set->net, &sockets[i]);
 		free(sockets[i].info.addresses);
 	}
 	free_start(start);
 }
 
-/* Sockets in the form the capture's thread takes them; NULL: out of memory. */
-static struct capture_socket *
-plain_sockets(struct captures_entry *e, struct err *err)
+/* In the form the capture's thread takes it. */
+static struct capture_socket
+take_socket(struct captures_tap *tap)
 {
-	struct capture_socket *plain = calloc(e->n_taps > 0 ? e->n_taps : 1,
-	    sizeof(*plain));
-	int rc = plain == NULL ? err_set(err, E_NOMEM, "capture: create: out of "
-	    "memory") : E_OK;
+	struct capture_socket socket = tap->s.socket;
 
-	for (uint32_t i = 0; rc == E_OK && i < e->n_taps; i++) {
-		rc = captures_make_check(e->set->net, &e->start, &e->taps[i]->s, err);
-		plain[i] = e->taps[i]->s.socket;
-	}
-	if (rc == E_OK)
-		return plain;
-	for (uint32_t i = 0; plain != NULL && i < e->n_taps; i++)
-		free(plain[i].check);
-	free(plain);
-	return NULL;
+	tap->s.socket.check = NULL;
+	return socket;
 }
 
 static struct capture *
@@ -212,14 +201,19 @@ start_capture(struct captures_entry *e, struct capture_config *cfg, struct err *
 {
 	struct capture *capture;
 
-	cfg->sockets = plain_sockets(e, err);
+	cfg->sockets = calloc(e->n_taps > 0 ? e->n_taps : 1, sizeof(*cfg->sockets));
 	if (cfg->sockets == NULL) {
 		conn_free(cfg->conn);
 		frame_reader_free(cfg->reader);
-		for (uint32_t i = 0; i < e->n_taps; i++)
+		for (uint32_t i = 0; i < e->n_taps; i++) {
 			close(e->taps[i]->s.socket.fd);
+			free(e->taps[i]->s.socket.check);
+		}
+		err_set(err, E_NOMEM, "capture: create: out of memory");
 		return NULL;
 	}
+	for (uint32_t i = 0; i < e->n_taps; i++)
+		cfg->sockets[i] = take_socket(e->taps[i]);
 	cfg->owner = e->set->mail;
 	cfg->owner_arg = e;
 	cfg->n_sockets = e->n_taps;
@@ -232,9 +226,9 @@ start_capture(struct captures_entry *e, struct capture_config *cfg, struct err *
 int
 captures_start(struct captures *set, struct capture_config *cfg,
     const struct msg_start *start, struct captures_socket *sockets, uint32_t n,
-    struct err *err)
+    struct survey *survey, struct err *err)
 {
-	struct captures_entry *e = entry_new(set, cfg, start, sockets, n);
+	struct captures_entry *e = entry_new(set, cfg, start, sockets, n, survey);
 
 	if (e == NULL) {
 		give_up(set, cfg, start, sockets, n);
@@ -335,6 +329,7 @@ finish(struct captures *set, struct captures_entry *e)
 		if (e->taps[i]->is_open)
 			close_handle(set, &e->taps[i]->s);
 	free_entry(e);
+	captures_retry_refused(set);
 	if (set->n == 0 && set->done != NULL)
 		set->done(set->done_arg);
 }
@@ -371,9 +366,13 @@ on_mail(struct mail *mail, void *arg)
 	case CAPTURE_MAIL_HELD:
 		captures_update_held(e);
 		return;
+	case CAPTURE_MAIL_LOST:
+		captures_links_lost(e->taps[m->iface]);
+		return;
 	case CAPTURE_MAIL_CLOSED:
 		e->taps[m->iface]->is_open = false;
 		close_handle(e->set, &e->taps[m->iface]->s);
+		captures_retry_refused(e->set);
 		return;
 	case CAPTURE_MAIL_DONE:
 		finish(arg, e);

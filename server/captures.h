@@ -19,9 +19,13 @@
 #include "server/net.h"
 #include "server/prologue.h"
 
-enum { CAPTURES_LOG_DEFAULT = 64 << 20 };	/* a second at 500 Mbit/s */
+enum {
+	CAPTURES_LOG_DEFAULT = 64 << 20,	/* a second at 500 Mbit/s */
+	CAPTURES_RING_DEFAULT = 64 << 20, /* of a capture, over all its interfaces */
+};
 
 struct captures;
+struct survey;
 
 /* One socket of a capture, as its filter is linked. */
 struct captures_socket {
@@ -31,6 +35,7 @@ struct captures_socket {
 	uint64_t	 rx_lost;	/* the same, when capagent last told */
 	uint32_t	 open_snaplen;	/* with which it was opened: no filter keeps more */
 	uint32_t	 own_generation; /* net's, when its filter was linked */
+	uint32_t	 n_insns;	/* of the program that was sent to capagent */
 	uint32_t	 request;	/* of the Start: which wants it */
 	uint32_t	 netns;		/* capagent's handle of the namespace; 0: own */
 	char		 network_namespace[PROTO_MAX_NAME + 1];	/* "netns:blue"; "" own */
@@ -55,13 +60,13 @@ size_t captures_log_budget(const struct captures *set, uint64_t asked);
 
 /*
  * Start a capture that serves start.  Takes cfg's connection and reader,
- * start's contents, sockets[0..n) with their handles, and one reference to
- * each network namespace in them, on failure too (the handles are then
- * closed).  cfg's owner, sockets and n_filters are filled in here.
+ * start's contents and sockets[0..n) with their handles, on failure too (the
+ * handles are then closed), and out of survey the handles of the namespaces
+ * that start names.  cfg's owner, sockets and n_filters are filled in here.
  */
 int captures_start(struct captures *set, struct capture_config *cfg,
     const struct msg_start *start, struct captures_socket *sockets, uint32_t n,
-    struct err *err) MUST_CHECK;
+    struct survey *survey, struct err *err) MUST_CHECK;
 
 /* Link anew every filter that was linked for an older net->own. */
 void captures_relink(struct captures *set);

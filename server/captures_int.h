@@ -1,9 +1,11 @@
 /*
  * captures_int - what the files of captures share.
  *
- * captures.c starts and ends captures, captures_filter.c changes their
- * filters, captures_links.c follows what becomes of their interfaces,
- * captures_look.c finds and opens those that come later.
+ * captures.c starts and ends captures, captures_filter.c keeps own traffic out
+ * of them, captures_update.c changes the client's filters, captures_links.c
+ * follows what becomes of their interfaces, captures_places.c other namespaces,
+ * captures_look.c finds and opens those that come later, captures_refused.c
+ * remembers those that cannot be.
  *
  * Of one capture these do one thing at a time (captures_go_on()): a socket is
  * never opened with a filter that is being replaced.
@@ -73,7 +75,11 @@ struct captures_entry {
 	struct captures_look *look;
 
 	/* Interfaces that cannot be captured: said once. */
-	struct { uint32_t netns, ifindex; } refused[CAPTURES_REFUSED_MAX];
+	struct {
+		uint32_t	 netns, ifindex;
+		bool		 is_limit;	/* for want of something that may come free */
+		bool		 is_retried;	/* something did: try again */
+	}		 refused[CAPTURES_REFUSED_MAX];
 	uint32_t	 n_refused;
 	bool		 has_said_limit;
 
@@ -107,11 +113,9 @@ int captures_add_tap(struct captures_entry *e, const struct captures_socket *s)
 
 /* --- captures_filter.c --- */
 
-/* What judges s's packets in the agent, for capture_socket.  E_NOMEM, E_FILTER. */
-int captures_make_check(const struct net *net, const struct msg_start *start,
-    struct captures_socket *s, struct err *err) MUST_CHECK;
-
 void captures_relink_entry(struct captures_entry *e);
+
+/* --- captures_update.c --- */
 
 /* Takes e->next_update. */
 void captures_update_begin(struct captures_entry *e);
@@ -130,6 +134,9 @@ void captures_links_compare(struct captures_entry *e, uint32_t netns,
 void captures_on_look_timer(void *set);
 void captures_on_down_timer(void *set);
 void captures_on_alone_timer(void *entry);
+
+/* Its socket lost its device; what has that number now is another interface. */
+void captures_links_lost(struct captures_tap *tap);
 
 /* Every tap of this namespace is gone: so is the namespace. */
 void captures_links_lose(struct captures_entry *e, uint32_t netns);
@@ -150,8 +157,8 @@ void captures_look_end(struct captures_look *look);
 
 /* --- captures_places.c --- */
 
-/* The namespaces that e's Start and sockets name.  E_NOMEM. */
-int captures_places_init(struct captures_entry *e) MUST_CHECK;
+/* The namespaces that e's Start names, with their handles.  E_NOMEM. */
+int captures_places_init(struct captures_entry *e, struct survey *survey) MUST_CHECK;
 void captures_places_fini(struct captures_entry *e);
 void captures_on_place_timer(void *entry);
 
@@ -161,7 +168,19 @@ int captures_place_ask(struct captures_look *look) MUST_CHECK;
 /* It is there no more. */
 void captures_place_lose(struct captures_look *look);
 
+/* --- captures_refused.c --- */
+
+/* Say once why an interface that is wanted is not captured. */
+void captures_refuse(struct captures_entry *e, uint32_t netns, uint32_t ifindex,
+    const struct err *why);
+bool captures_is_refused(const struct captures_entry *e, uint32_t netns,
+    uint32_t ifindex);
+
 /* It may be captured after all: forget that it could not be. */
-void captures_look_forget(struct captures_entry *e, uint32_t netns, uint32_t ifindex);
+void captures_forget_refused(struct captures_entry *e, uint32_t netns,
+    uint32_t ifindex);
+
+/* Something came free: where an interface was refused for want of it, try again. */
+void captures_retry_refused(struct captures *set);
 
 #endif /* SERVER_CAPTURES_INT_H */

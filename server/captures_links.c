@@ -118,7 +118,7 @@ set_gone(struct captures_tap *tap, const struct link_change *now)
 	tell(tap, CAPTURE_EVENT_GONE, "interface '%s%s' %s", prefix(tap, place),
 	    tap->name, now->is_moved ? "was moved to another network namespace" :
 	    "is gone");
-	captures_look_forget(tap->entry, tap->s.netns, tap->s.socket.ifindex);
+	captures_forget_refused(tap->entry, tap->s.netns, tap->s.socket.ifindex);
 	consider_end(tap->entry);
 }
 
@@ -154,7 +154,7 @@ consider_new(struct captures_entry *e, const struct link_change *now)
 	struct priv_interface iface = { .index = now->ifindex };
 
 	if (now->is_gone || !now->is_up)
-		captures_look_forget(e, 0, now->ifindex);
+		captures_forget_refused(e, 0, now->ifindex);
 	memcpy(iface.name, now->name, sizeof(iface.name));
 	for (uint32_t i = 0; i < e->n_taps; i++)
 		if (!e->taps[i]->is_gone && e->taps[i]->s.netns == 0 &&
@@ -213,6 +213,20 @@ captures_links_compare(struct captures_entry *e, uint32_t netns,
 		}
 		captures_link_apply(tap, &now);
 	}
+}
+
+void
+captures_links_lost(struct captures_tap *tap)
+{
+	const struct link_change gone = { .is_gone = true };
+	struct captures_entry *e = tap->entry;
+
+	if (tap->is_gone || e->is_quiescing)
+		return;
+	captures_link_apply(tap, &gone);
+	e->wants_look = true;
+	e->places_left = e->n_places;
+	loop_timer_set(e->set->look_timer, (int64_t)SETTLE_MS * NS_PER_MS);
 }
 
 void

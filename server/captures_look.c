@@ -61,40 +61,13 @@ captures_look_end(struct captures_look *look)
 	captures_go_on(e);
 }
 
-/* --- what cannot be had --- */
+/* --- opening --- */
 
-static bool
-is_refused(const struct captures_entry *e, uint32_t netns, uint32_t ifindex)
-{
-	for (uint32_t i = 0; i < e->n_refused; i++)
-		if (e->refused[i].netns == netns && e->refused[i].ifindex == ifindex)
-			return true;
-	return false;
-}
-
-void
-captures_look_forget(struct captures_entry *e, uint32_t netns, uint32_t ifindex)
-{
-	for (uint32_t i = 0; i < e->n_refused; i++)
-		if (e->refused[i].netns == netns && e->refused[i].ifindex == ifindex) {
-			e->refused[i] = e->refused[--e->n_refused];
-			return;
-		}
-}
-
-/* Say once why an interface that is wanted is not captured. */
 static void
-refuse(struct captures_look *look, const struct priv_interface *iface, const char *why)
+refuse(const struct captures_look *look, const struct priv_interface *iface,
+    const struct err *why)
 {
-	struct captures_entry *e = look->entry;
-	char text[PROTO_MAX_TEXT + 1];
-
-	if (e->n_refused == CAPTURES_REFUSED_MAX)
-		e->n_refused--;		/* rather again than never */
-	e->refused[e->n_refused].netns = place_handle(look);
-	e->refused[e->n_refused++].ifindex = iface->index;
-	snprintf(text, sizeof(text), "not captured: %s", why);
-	capture_tell(e->capture, CAPTURE_EVENT_NOT_CAPTURED, CAPTURE_EVENT_WHOLE, text);
+	captures_refuse(look->entry, place_handle(look), iface->index, why);
 }
 
 /* No more of them: said once until there is room again. */
@@ -122,8 +95,6 @@ is_full(struct captures_look *look, const struct priv_interface *iface)
 	capture_tell(e->capture, CAPTURE_EVENT_NOT_CAPTURED, CAPTURE_EVENT_WHOLE, text);
 	return true;
 }
-
-/* --- opening --- */
 
 static bool
 was_there(const struct captures_entry *e, const struct captures_socket *s)
@@ -178,16 +149,13 @@ static int
 join(struct captures_entry *e, struct captures_socket *s)
 {
 	struct msg_capture_interface info = s->info;
-	struct err err;
 
-	if (captures_make_check(e->set->net, &e->start, s, &err) != E_OK)
-		return E_NOMEM;
 	if (copy_addresses(&info) != E_OK || captures_add_tap(e, s) != E_OK) {
-		free(s->socket.check);
 		if (info.addresses != s->info.addresses)
 			free(info.addresses);
 		return E_NOMEM;
 	}
+	e->taps[e->n_taps - 1]->s.socket.check = NULL;	/* the thread's */
 	/* With it the thread's numbers would no longer be ours. */
 	if (capture_add(e->capture, &s->socket, &info) != E_OK)
 		capture_end(e->capture, E_NOMEM, NULL);
@@ -214,6 +182,7 @@ opened(const struct err *err, struct captures_socket *s, void *arg)
 	struct captures_entry *e = look->entry;
 	const struct priv_interface *iface = &look->found[look->at];
 	struct captures_tap *tap;
+	struct err no_memory;
 	bool is_again;
 
 	look->opening = NULL;
@@ -221,18 +190,21 @@ opened(const struct err *err, struct captures_socket *s, void *arg)
 		free(s->info.addresses);
 		/* Gone again: its coming back is told by the kernel. */
 		if (err->code != E_IFDOWN && err->code != E_NOIFACE)
-			refuse(look, iface, err->what);
+			refuse(look, iface, err);
 	} else {
 		is_again = was_there(e, s);
 		describe(s);
 		if (join(e, s) != E_OK) {
 			free(s->info.addresses);
 			open_one_close(e->set->net, s);
-			refuse(look, iface, "out of memory");
+			err_set(&no_memory, E_NOMEM, "interface '%s': out of "
+			    "memory", iface->name);
+			refuse(look, iface, &no_memory);
 		} else {
 			tap = e->taps[e->n_taps - 1];
 			tap->mtu = iface->mtu;
 			loop_timer_stop(e->alone_timer);
+			captures_forget_refused(e, s->netns, iface->index);
 			tell_joined(e, s, err->what, is_again);
 			/* Something may have happened to it meanwhile. */
 			e->wants_compare = true;
@@ -261,9 +233,11 @@ open_found(struct captures_look *look, const struct priv_interface *iface)
 	uint32_t missing;
 	struct err err;
 
-	if (request < 0 || wanted_socket(&e->start, (uint32_t)request, iface,
-	    e->n_taps, s, &missing, &err) != E_OK) {
-		refuse(look, iface, err.what);
+	if (request < 0)
+		return;			/* is_candidate() saw to that */
+	if (wanted_socket(&e->start, (uint32_t)request, iface, e->n_taps, s,
+	    &missing, &err) != E_OK) {
+		refuse(look, iface, &err);
 		return;
 	}
 	s->netns = place_handle(look);
@@ -281,7 +255,7 @@ open_found(struct captures_look *look, const struct priv_interface *iface)
 	}, opened, look, &err);
 	if (look->opening == NULL) {
 		free(s->info.addresses);
-		refuse(look, iface, err.what);
+		refuse(look, iface, &err);
 	}
 }
 
@@ -306,7 +280,7 @@ is_candidate(const struct captures_look *look, const struct priv_interface *ifac
 	uint32_t netns = place_handle(look);
 
 	return (iface->flags & IFF_UP) != 0 && !is_open(e, netns, iface->index) &&
-	    !is_refused(e, netns, iface->index) &&
+	    !captures_is_refused(e, netns, iface->index) &&
 	    wanted_follows(&e->start) &&
 	    wanted_request(&e->start, place_name(look), iface) >= 0;
 }

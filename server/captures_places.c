@@ -9,54 +9,27 @@
 #include <string.h>
 
 #include "server/captures_int.h"
-#include "server/wanted.h"
+#include "server/survey.h"
 
 static const char named[] = "netns:";
 
-static struct captures_place *
-find(struct captures_entry *e, const char *name, size_t len)
-{
-	for (uint32_t i = 0; i < e->n_places; i++)
-		if (strlen(e->places[i].name) == len &&
-		    memcmp(e->places[i].name, name, len) == 0)
-			return &e->places[i];
-	return NULL;
-}
-
-/* Those of the Start's requests, each once. */
-static void
-add_names(struct captures_entry *e)
-{
-	struct wanted_name name;
-
-	for (uint32_t i = 0; i < e->start.n_interfaces; i++) {
-		wanted_name(&e->start, i, &name);
-		if (name.netns_len == 0 ||
-		    find(e, e->start.interfaces[i].name, name.netns_len) != NULL)
-			continue;
-		memcpy(e->places[e->n_places++].name, e->start.interfaces[i].name,
-		    name.netns_len);
-	}
-}
-
 int
-captures_places_init(struct captures_entry *e)
+captures_places_init(struct captures_entry *e, struct survey *survey)
 {
-	e->places = calloc(e->start.n_interfaces > 0 ? e->start.n_interfaces : 1,
-	    sizeof(*e->places));
+	e->places = calloc(survey->n + 1, sizeof(*e->places));
 	e->place_timer = loop_timer_new(e->set->net->loop, captures_on_place_timer, e);
 	if (e->places == NULL || e->place_timer == NULL)
 		return E_NOMEM;
-	add_names(e);
-	for (uint32_t i = 0; i < e->n_taps; i++) {
-		const struct captures_socket *s = &e->taps[i]->s;
-		struct captures_place *place = find(e, s->network_namespace,
-		    strlen(s->network_namespace));
+	/* Also those where nothing is captured yet: a process is found only once. */
+	for (uint32_t i = 0; i < survey->n; i++) {
+		struct captures_place *place = &e->places[e->n_places];
 
-		if (place == NULL)
+		if (survey->places[i].netns[0] == '\0')
 			continue;
-		place->handle = s->netns;
-		place->is_own = s->netns == 0;
+		memcpy(place->name, survey->places[i].netns, sizeof(place->name));
+		place->handle = survey_take_handle(survey, i);
+		place->is_own = place->handle == 0;
+		e->n_places++;
 	}
 	if (e->n_places > 0)
 		loop_timer_set(e->place_timer, NS_PER_S);

@@ -42,6 +42,8 @@ end(void *arg)
 		net->listeners[i] = NULL;
 	}
 	session_close_all(net);
+	log_info(LOG_MAIN, "ending: %u captures send what they have",
+	    captures_count(net->captures));
 	captures_end(net->captures, all_ended, net);
 }
 

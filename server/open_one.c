@@ -53,8 +53,8 @@ finish(struct open_one *o, const struct err *err)
 	fn(&copy, s, arg);
 }
 
-static const char *
-place_text(enum filter_place place)
+const char *
+open_one_place_text(enum filter_place place)
 {
 	switch (place) {
 	case FILTER_KERNEL:
@@ -71,7 +71,7 @@ static void
 note_place(struct open_one *o, const char *why)
 {
 	err_set(&o->place_note, E_OK, "interface '%s': %s: filtered %s",
-	    o->cfg.s->info.name, why, place_text(o->cfg.s->place));
+	    o->cfg.s->info.name, why, open_one_place_text(o->cfg.s->place));
 }
 
 static const struct msg_filter *
@@ -107,33 +107,35 @@ has_two_copies(const struct prologue *p)
 	return false;
 }
 
-/* The kernel takes half the memory for a filter that is there once. */
-static bool
-try_one_copy(struct open_one *o, const struct err *err)
+bool
+open_one_link_smaller(const struct net *net, const struct msg_start *start,
+    struct captures_socket *s, struct prologue *p, const struct err *why)
 {
-	struct captures_socket *s = o->cfg.s;
-	struct err why;
+	struct err ignored;
 
-	if (err->code != E_FILTER || err->sys != ENOMEM || !has_two_copies(&o->prologue))
+	if (why->code != E_FILTER || why->sys != ENOMEM)
 		return false;
-	s->prologue.one_copy = true;
-	return wanted_link(o->net, o->cfg.start, s, &o->prologue, &why) == E_OK;
+	/* Half the memory does for a filter that is there once. */
+	if (has_two_copies(p))
+		s->prologue.one_copy = true;
+	else if (start->kernel_only || s->place == FILTER_CLIENT)
+		return false;
+	else
+		s->place++;
+	return wanted_link(net, start, s, p, &ignored) == E_OK;
 }
 
 static bool
-try_next_place(struct open_one *o, const struct err *err)
+try_smaller(struct open_one *o, const struct err *err)
 {
 	struct captures_socket *s = o->cfg.s;
-	struct err why;
+	enum filter_place before = s->place;
 
-	if (err->code != E_FILTER || err->sys != ENOMEM || o->cfg.start->kernel_only ||
-	    s->place == FILTER_CLIENT)
+	if (!open_one_link_smaller(o->net, o->cfg.start, s, &o->prologue, err))
 		return false;
-	s->place++;
-	if (wanted_link(o->net, o->cfg.start, s, &o->prologue, &why) != E_OK)
-		return false;
-	err_set(&o->place_note, E_OK, "%.200s: filtered %s", err->what,
-	    place_text(s->place));
+	if (s->place != before)
+		err_set(&o->place_note, E_OK, "%.200s: filtered %s", err->what,
+		    open_one_place_text(s->place));
 	return true;
 }
 
@@ -172,6 +174,7 @@ take_opened(struct open_one *o, const struct priv_opened *got)
 	s->handle = got->handle;
 	s->netns = o->cfg.netns;
 	s->open_snaplen = got->snaplen;
+	s->n_insns = (uint32_t)o->prologue.prog.n;
 	s->socket.fd = got->fd;
 	s->socket.block_size = got->block_size;
 	s->socket.block_nr = got->block_nr;
@@ -179,6 +182,8 @@ take_opened(struct open_one *o, const struct priv_opened *got)
 	s->socket.ifindex = got->ifindex;
 	s->info.is_promiscuous = got->is_promiscuous;
 	s->info.time_stamp_type = time_stamp_of(got->time_stamp_type);
+	s->socket.is_elsewhere = s->netns != 0;
+	s->socket.is_adapter_time = s->info.time_stamp_type != TIME_STAMP_HOST;
 	/* The kernel's newest word; it may have been renamed since the list. */
 	if (got->ifindex != 0) {
 		memcpy(s->info.name, got->name, sizeof(got->name));
@@ -195,6 +200,23 @@ take_opened(struct open_one *o, const struct priv_opened *got)
 		note_host_time(o);
 }
 
+/* What judges packets in the agent, of the program that the kernel has. */
+static int
+make_check(struct open_one *o, struct err *err)
+{
+	struct captures_socket *s = o->cfg.s;
+
+	s->socket.place = s->place;
+	if (s->place != FILTER_AGENT)
+		return E_OK;
+	s->socket.check = malloc(sizeof(*s->socket.check));
+	if (s->socket.check == NULL)
+		return err_set(err, E_NOMEM, "interface '%s': filter: out of memory",
+		    s->info.name);
+	*s->socket.check = o->prologue.check;
+	return E_OK;
+}
+
 static void
 opened(const struct err *err, const struct priv_opened *got, void *arg)
 {
@@ -204,10 +226,15 @@ opened(const struct err *err, const struct priv_opened *got, void *arg)
 	o->request = NULL;
 	if (err->code == E_OK) {
 		take_opened(o, got);
-		finish(o, &o->note);
+		if (make_check(o, &why) == E_OK) {
+			finish(o, &o->note);
+			return;
+		}
+		open_one_close(o->net, o->cfg.s);
+		finish(o, &why);
 		return;
 	}
-	if ((try_one_copy(o, err) || try_next_place(o, err) || try_host_time(o, err)) &&
+	if ((try_smaller(o, err) || try_host_time(o, err)) &&
 	    ask(o, &why) == E_OK)
 		return;
 	finish(o, &why);
@@ -289,6 +316,8 @@ open_one_close(struct net *net, struct captures_socket *s)
 {
 	close(s->socket.fd);
 	s->socket.fd = -1;
+	free(s->socket.check);
+	s->socket.check = NULL;
 	/* In capagent too: only then do ring and promiscuous mode end. */
 	(void)priv_call_close(net->call, s->handle, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #ifndef SERVER_OPEN_ONE_H
 #define SERVER_OPEN_ONE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -41,6 +42,17 @@ struct open_one *open_one_start(struct net *net, const struct open_one_config *c
 
 /* No callback comes; what was being opened is closed.  NULL is allowed. */
 void open_one_cancel(struct open_one *open);
+
+/*
+ * The kernel had no room for the program in p (why: E_FILTER with ENOMEM): link
+ * s's filter in the next form, once instead of twice, then at the next place.
+ * False: there is none, or that was not why; p is undefined then.
+ */
+bool open_one_link_smaller(const struct net *net, const struct msg_start *start,
+    struct captures_socket *s, struct prologue *p, const struct err *why);
+
+/* "by the agent where packets are tagged" */
+const char *open_one_place_text(enum filter_place place);
 
 /* Close what open_one opened, here and in capagent. */
 void open_one_close(struct net *net, struct captures_socket *s);

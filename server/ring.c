@@ -85,12 +85,15 @@ is_packet_offset(const struct ring *r, uint64_t offset)
 	    offset + PACKET_MIN <= r->block_size;
 }
 
-/* A clock that was set back must not make it last: a turn of the ring does. */
+/*
+ * By stamps a turn of the ring, and no longer: a clock that was set back must
+ * not make it last.  By blocks one more, for what stood between filter and ring.
+ */
 static uint64_t
 recheck_end(const struct ring *r)
 {
 	return r->recheck.until_block +
-	    (r->recheck.until_time.ns != 0 ? r->block_nr : 0);
+	    (r->recheck.until_time.ns != 0 ? r->block_nr : 1);
 }
 
 /* Which filter the packets of the block that is walked must pass. */
@@ -282,6 +285,13 @@ filter_for(const struct ring *r, const struct tpacket3_hdr *h)
 	return r->filter;
 }
 
+/* In the one block more nearly all have passed the new filter already. */
+static bool
+is_past_until(const struct ring *r, const struct ring_filter *filter)
+{
+	return filter->until_time.ns == 0 && r->sequence > filter->until_block;
+}
+
 /*
  * How much of the packet the filter in force keeps; 0: nothing, and it is
  * counted.
@@ -305,7 +315,7 @@ judge(struct ring *r, const struct ring_packet *p)
 	case RING_UNCERTAIN:
 		break;
 	}
-	if (!filter->drop_uncertain)
+	if (!filter->drop_uncertain || is_past_until(r, filter))
 		return keep;
 	r->uncertain++;
 	return 0;

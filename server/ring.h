@@ -38,7 +38,7 @@ struct ring_filter {
 	const struct prologue_check *check;
 	bool	 only_tagged;	/* the kernel has judged the others */
 	bool	 drop_uncertain; /* else they are delivered */
-	uint64_t until_block;	/* the last block that is judged, by number */
+	uint64_t until_block;	/* of recheck: the last block in which all is judged */
 	struct wall_ns until_time;	/* instead: packets stamped before; 0: none */
 };
 
@@ -77,7 +77,9 @@ void ring_init(struct ring *r, void *mem, uint32_t block_size,
  *
  * A packet is stamped before the kernel's filter sees it, and written to a
  * block after: one that was stopped in between comes late, but its stamp
- * tells.  Blocks are for stamps of another clock.
+ * tells, for a turn of the ring.  Blocks are for stamps of another clock;
+ * there the block behind until_block is judged too, but what cannot be judged
+ * in it is kept: most of it has passed the new filter.
  */
 void ring_set_filters(struct ring *r, const struct ring_filter *recheck,
     const struct ring_filter *standing);

@@ -54,3 +54,13 @@ ring_socket_error(int fd)
 		return errno;
 	return error;
 }
+
+bool
+ring_socket_is_lost(int fd)
+{
+	struct sockaddr_ll addr = { 0 };
+	socklen_t len = sizeof(addr);
+
+	return getsockname(fd, (struct sockaddr *)&addr, &len) == 0 &&
+	    addr.sll_ifindex == -1;
+}

@@ -2,12 +2,13 @@
  * ring_map - the few system calls around a capture socket's ring.
  *
  * The socket was opened, set up and bound by capagent; here it is mapped and
- * asked for its counters.  Runs in capagent-net, under its seccomp filter:
- * mmap, munmap and getsockopt only.
+ * asked for its counters and what became of it.  Runs in capagent-net, under
+ * its seccomp filter: mmap, munmap, getsockopt and getsockname only.
  */
 #ifndef SERVER_RING_MAP_H
 #define SERVER_RING_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,5 +41,11 @@ int ring_read_stats(int fd, struct ring_stats *stats, struct err *err);
  * once for ever.
  */
 int ring_socket_error(int fd);
+
+/*
+ * Was the interface that fd is bound to deleted, or moved to another network
+ * namespace?  It gets nothing any more, whatever has the number now.
+ */
+bool ring_socket_is_lost(int fd);
 
 #endif /* SERVER_RING_MAP_H */

@@ -12,7 +12,6 @@
 #include "server/session_int.h"
 #include "server/wanted.h"
 
-enum { RING_DEFAULT = 64 << 20 };	/* of a capture, over all its interfaces */
 
 /* The plan while it is made. */
 struct draft {
@@ -315,7 +314,7 @@ divide_ring(struct session *s)
 	uint64_t asked = s->start.start.ring_bytes;
 
 	if (asked == 0)
-		asked = RING_DEFAULT;
+		asked = CAPTURES_RING_DEFAULT;
 	s->ring_bytes = asked / (s->n_sockets == 0 ? 1 : s->n_sockets);
 	if (s->ring_bytes >= PRIV_MIN_RING)
 		return;

@@ -20,10 +20,7 @@
 #include "server/stream.h"
 #include "server/wanted.h"
 
-enum {
-	RING_DEFAULT = 64 << 20,	/* of a capture, over all its interfaces */
-	ROUNDS_MAX = 3,			/* a client that never sends what is missing */
-};
+enum { ROUNDS_MAX = 3 };	/* a client that never sends what is missing */
 
 static void open_next(struct session *s);
 
@@ -84,7 +81,8 @@ static void
 note_sizes(struct session *s)
 {
 	const struct msg_start *start = &s->start.start;
-	uint64_t ring = start->ring_bytes == 0 ? RING_DEFAULT : start->ring_bytes;
+	uint64_t ring = start->ring_bytes == 0 ? CAPTURES_RING_DEFAULT :
+	    start->ring_bytes;
 	uint64_t log = start->log_bytes == 0 ? CAPTURES_LOG_DEFAULT :
 	    start->log_bytes;
 	uint64_t got = opened_ring_bytes(s);
@@ -186,8 +184,6 @@ hand_over(struct session *s)
 		return;
 	}
 	log_started(s);
-	for (uint32_t i = 0; i < n; i++)
-		survey_keep_handle(s->survey, sockets[i].netns);
 	conn_detach(s->conn);
 	s->conn = NULL;
 	s->reader = NULL;
@@ -195,7 +191,7 @@ hand_over(struct session *s)
 	s->n_sockets = s->n_opened = 0;
 	s->has_start = false;
 	if (captures_start(s->net->captures, &cfg, &s->start.start, sockets, n,
-	    &err) != E_OK)
+	    s->survey, &err) != E_OK)
 		log_err(LOG_SESSION, "%s: %s", s->name, err.what);
 	session_free(s);
 }

@@ -316,12 +316,13 @@ survey_start_all(struct net *net, survey_fn fn, void *arg, struct err *err)
 	return begin(s, err);
 }
 
-void
-survey_keep_handle(struct survey *s, uint32_t handle)
+uint32_t
+survey_take_handle(struct survey *s, uint32_t i)
 {
-	for (uint32_t i = 0; i < s->n; i++)
-		if (s->places[i].handle == handle)
-			s->places[i].handle = 0;
+	uint32_t handle = s->places[i].handle;
+
+	s->places[i].handle = 0;
+	return handle;
 }
 
 void

@@ -37,7 +37,7 @@ typedef void (*survey_fn)(const struct err *err, void *arg);
 
 /*
  * The places that a Start's requests name.  Their handles stay open until
- * survey_free(), but for those that survey_keep_handle() gave to the caller.
+ * survey_free(), but for those that survey_take_handle() gave to the caller.
  * NULL: err says why (E_NOMEM, E_LIMIT, E_USAGE).
  */
 struct survey *survey_start(struct net *net, const struct msg_start *start,
@@ -50,8 +50,8 @@ struct survey *survey_start(struct net *net, const struct msg_start *start,
 struct survey *survey_start_all(struct net *net, survey_fn fn, void *arg,
     struct err *err);
 
-/* This handle (0: none) is the caller's to close from now on. */
-void survey_keep_handle(struct survey *survey, uint32_t handle);
+/* places[i]'s handle (0: none) is the caller's to close from now on. */
+uint32_t survey_take_handle(struct survey *survey, uint32_t i);
 
 /* At any time; no callback comes then.  NULL is allowed. */
 void survey_free(struct survey *survey);

@@ -8,6 +8,7 @@ import pytest
 import capfile
 import frames
 from lab import eventually, holds, run
+from test_files import comments
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -82,6 +83,14 @@ def wait_written(path, iface, count):
                f"{count} packets of interface {iface}")
 
 
+def events_of(path):
+    """What the file tells: (number of packets before it, text)."""
+    got = capfile.read(path)
+    said = [(i, text) for i, packet in enumerate(got.packets) for text in comments(packet)]
+    return said + [(len(got.packets), text) for _, options in got.stats
+                   for text in comments(options)]
+
+
 def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii") as f:
         fields = f.read().rsplit(")", 1)[1].split()
@@ -145,25 +154,38 @@ def test_a_capture_stays_with_an_interface_that_is_renamed(lab, agent, line):
     line.send(frames.numbered(10))
     wait_written(path, 0, 20)
     assert client.interrupt() == 0, client.err.text()
+    assert events_of(path) == [(10, "interface 'near0' was renamed to 'lan0'")]
 
 
 def test_another_mtu_is_told(lab, agent, line):
-    client = lab.capture("-i", "near0", "-w", lab.file("a.pcapng"))
+    path = lab.file("a.pcapng")
+    client = lab.capture("-i", "near0", "-w", path)
     line.set("mtu", "1400")
     client.err.wait(r"MTU of 'near0' is 1400 now", 5)
+    line.send(frames.numbered(10))
+    wait_written(path, 0, 10)
     line.set("mtu", "9000")
     client.err.wait(r"MTU of 'near0' is 9000 now", 5)
     assert client.interrupt() == 0, client.err.text()
+    assert events_of(path) == [(0, "MTU of 'near0' is 1400 now"),
+                               (10, "MTU of 'near0' is 9000 now")]
 
 
 def test_an_interface_that_is_moved_away_is_told(lab, agent, line):
-    client = lab.capture("-i", "near0", "-i", "cap0", "-w", lab.file("a.pcapng"))
+    path = lab.file("a.pcapng")
+    client = lab.capture("-i", "near0", "-i", "cap0", "-w", path)
     line.set("netns", lab.net.client)
     client.err.wait(r"'near0' was moved to another network namespace", 5)
     run("ip", "-n", lab.net.client, "link", "set", "near0", "netns", lab.net.sensor)
     line.set("up")
     client.err.wait(r"'near0' was made again: captured as interface 2", 5)
+    line.wait_carrier()
+    line.send(frames.numbered(10))
+    wait_written(path, 2, 10)
     assert client.interrupt() == 0, client.err.text()
+    said = dict(reversed(text) for text in events_of(path))
+    assert said["interface 'near0' was moved to another network namespace"] == 0
+    assert said["interface 'near0' was made again: captured as interface 2"] == 0
 
 
 def test_any_follows_what_comes_and_goes(lab, agent, make_line):
@@ -257,7 +279,10 @@ def test_a_namespace_that_is_deleted_lets_its_interfaces_go(lab, make_line):
         # Its end of the line went, and with it the other.
         eventually(lambda: "far0" not in lab.net.ip(lab.net.gen, "link"), 10, "end of far0")
     assert_idle(agent)
+    lab.sender().send(*frames.numbered(5))
+    wait_written(path, 1, 5)
     assert client.interrupt() == 0, client.err.text()
+    assert (10, f"interface 'netns:{name}/inner0' is gone") in events_of(path)
 
 
 def test_interfaces_in_a_namespace_are_followed(lab, make_line):
@@ -286,3 +311,55 @@ def test_interfaces_in_a_namespace_are_followed(lab, make_line):
         line.make()
         client.err.wait(rf"'netns:{name}/inner0' was made again: captured as interface 2", 5)
         assert client.interrupt() == 0, client.err.text()
+
+
+def test_an_interface_made_again_with_the_same_number_is_another_one(lab):
+    """Within a second: the lists of a namespace look as before."""
+    name = f"ct{os.getpid()}blue"
+    lab.agent(conf="namespaces = all\n")
+    make = "link add same0 index 77 type veth peer name same1\n" \
+        "link set same0 up\nlink set same1 up\n"
+    with namespace(lab, name):
+        subprocess.run(["ip", "-n", name, "-batch", "-"], input=make.encode(), check=True)
+        path = lab.file("a.pcapng")
+        client = lab.capture("-i", f"netns:{name}/same0", "-w", path, "udp port 9")
+        subprocess.run(["ip", "-n", name, "-batch", "-"], check=True,
+                       input=("link del same0\n" + make).encode())
+        client.err.wait(rf"'netns:{name}/same0' is gone", 5)
+        client.err.wait(rf"'netns:{name}/same0' was made again: captured as interface 1", 5)
+        lab.sender(ns=name, iface="same1").send(*frames.numbered(10))
+        wait_written(path, 1, 10)
+        assert client.interrupt() == 0, client.err.text()
+
+
+def test_a_pattern_in_a_namespace_where_nothing_matches_yet_is_followed(lab):
+    """By its name and by a process in it, which is found only once."""
+    name = f"ct{os.getpid()}blue"
+    lab.agent(conf="namespaces = all\n")
+    with namespace(lab, name):
+        with subprocess.Popen(["ip", "netns", "exec", name, "cat"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as process:
+            process.stdin.write(b"x\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == b"x\n"
+            for place in (f"pid:{process.pid}", f"netns:{name}"):
+                client = lab.capture("-i", "cap0", "-i", f"{place}/late*", "-w",
+                                     lab.file("a.pcapng"))
+                run("ip", "-n", name, "link", "add", "late0", "type", "bridge")
+                run("ip", "-n", name, "link", "set", "late0", "up")
+                client.err.wait(rf"'{place}/late0' is new: captured as interface 1", 5)
+                run("ip", "-n", name, "link", "del", "late0")
+                client.err.wait(rf"'{place}/late0' is gone", 5)
+                assert client.interrupt() == 0, client.err.text()
+            process.stdin.close()
+
+
+def test_room_that_comes_free_is_used(lab, make_line):
+    lab.agent(conf="max-interfaces = 2\n")
+    lines = [make_line(f"near{i}", f"far{i}") for i in range(2)]
+    client = lab.capture("-i", "near*", "-w", lab.file("a.pcapng"))
+    make_line("near2", "far2")
+    client.err.wait(r"'near2' and later ones are not captured", 5)
+    lines[0].delete()
+    client.err.wait(r"'near2' is new: captured as interface 2", 5)
+    assert client.interrupt() == 0, client.err.text()

@@ -172,7 +172,8 @@ answer_result(struct boundary_lab *b, const union priv_msg *request,
 	if (!b->is_open[handle])
 		reply.result.code = E_STATE;
 	else if (is_refused(b, request->hdr.type))
-		reply.result.code = b->refuse_code;
+		reply.result = (struct priv_result){ .code = b->refuse_code,
+		    .sys = b->refuse_sys };
 	else if (request->hdr.type == PRIV_CLOSE)
 		b->is_open[handle] = false;
 	send_reply(b, &reply, type, request, -1);

@@ -47,6 +47,7 @@ struct ring_fake {
 	uint64_t	 n_blocks;	/* filled */
 	uint32_t	 n_ahead;	/* counted already, before their block */
 	_Atomic uint64_t received, dropped;	/* since they were read */
+	atomic_bool	 is_lost;	/* its device was deleted */
 };
 
 /* Those that tests fill; any other descriptor has a ring that stays empty. */
@@ -105,6 +106,14 @@ ring_socket_error(int fd)
 	uint64_t count;
 
 	return read(fd, &count, sizeof(count)) < 0 ? 0 : ENETDOWN;
+}
+
+bool
+ring_socket_is_lost(int fd)
+{
+	struct ring_fake *fake = ring_fake_find(fd);
+
+	return fake != NULL && atomic_load(&fake->is_lost);
 }
 
 static inline void

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -38,6 +39,7 @@ struct lab {
 	bool		 is_held;	/* the rings, after capture_hold() */
 	unsigned	 n_updates;	/* UpdateFilters that came */
 	unsigned	 closed;	/* interfaces whose descriptor is closed: bits */
+	unsigned	 n_lost;	/* CAPTURE_MAIL_LOST */
 	/* What the client's packets must look like. */
 	uint32_t	 next[MAX_RINGS];	/* number of the next, by interface */
 	bool		 has_gaps;
@@ -65,6 +67,10 @@ on_mail(struct mail *mail, void *arg)
 		return;
 	case CAPTURE_MAIL_HELD:
 		lab->is_held = true;
+		return;
+	case CAPTURE_MAIL_LOST:
+		assert_int_equal(m->iface, 1);
+		lab->n_lost++;
 		return;
 	case CAPTURE_MAIL_CLOSED:
 		lab->closed |= 1u << m->iface;
@@ -740,6 +746,28 @@ what_happens_to_an_interface_is_told_behind_its_packets(void **state)
 }
 
 static bool
+has_lost_one(void *arg)
+{
+	return ((struct lab *)arg)->n_lost > 0;
+}
+
+static void
+a_socket_that_lost_its_device_is_told_once(void **state)
+{
+	const uint64_t one = 1;
+	struct lab *lab = *state;
+
+	start(lab, 2);
+	ring_fakes[1].is_lost = true;
+	assert_int_equal(write(ring_fakes[1].wake_fd, &one, sizeof(one)),
+	    sizeof(one));
+	loop_lab_until(lab->loop, has_lost_one, lab);
+	/* A device that is deleted when it was down long ago wakes nobody. */
+	(void)peer_lab_take(&lab->client, MSG_STATS);
+	assert_int_equal(lab->n_lost, 1);
+}
+
+static bool
 has_closed_one(void *arg)
 {
 	return (((struct lab *)arg)->closed & 1u) != 0;
@@ -924,11 +952,13 @@ packets_of_the_old_filter_end_with_the_answer(void **state)
 	until_packets(lab, 15);
 	put(lab, 0, 10, 100);		/* the block that was open */
 	until_packets(lab, 20);
+	put(lab, 0, 10, 100);		/* what stood between filter and ring */
+	until_packets(lab, 25);
 	put(lab, 0, 10, 100);		/* the kernel's alone */
-	until_packets(lab, 30);
+	until_packets(lab, 35);
 	stop(lab);
 	ended = take_ended(lab);
-	assert_counts(ended, 0, 30, 30, 0);
+	assert_counts(ended, 0, 35, 35, 0);
 }
 
 static void
@@ -937,18 +967,20 @@ what_cannot_be_judged_again_is_counted(void **state)
 	struct lab *lab = *state;
 	const struct msg_ended *ended;
 
+	lab->has_gaps = true;
 	start_with(lab, 1, (struct capture_config){ .n_filters = 1 });
 	send_update(lab, 1, 1);
 	until_update(lab);
 	ring_fakes[0].cut = 3000;
 	refilter(lab, 1, E_OK, even_check(true), FILTER_KERNEL);
 	(void)take_changed(lab);
-	put(lab, 0, 10, 2000);
+	put(lab, 0, 10, 2000);		/* the block that was open */
+	put(lab, 0, 7, 2000);		/* nearly all of it of the new filter */
 	stop(lab);
 	ended = take_ended(lab);
 	assert_int_equal(ended->stats.interfaces[0].dropped_filter_change, 10);
-	assert_int_equal(ended->stats.interfaces[0].received, 10);
-	assert_int_equal(ended->stats.interfaces[0].batched, 0);
+	assert_int_equal(ended->stats.interfaces[0].received, 17);
+	assert_int_equal(ended->stats.interfaces[0].batched, 7);
 	assert_int_equal(ended->stats.interfaces[0].dropped_agent, 0);
 }
 
@@ -1005,15 +1037,114 @@ tagged_packets_are_judged_here_where_the_kernel_cannot(void **state)
 	refilter(lab, 1, E_OK, even_check(false), FILTER_AGENT);
 	assert_int_equal(take_changed(lab)->places[0], FILTER_AGENT);
 	put(lab, 0, 10, 100);		/* all, of the old filter */
-	until_packets(lab, 5);
+	put(lab, 0, 10, 100);		/* these two blocks */
+	until_packets(lab, 10);
 	put(lab, 0, 10, 100);		/* untagged: the kernel has judged */
-	until_packets(lab, 15);
+	until_packets(lab, 20);
 	ring_fakes[0].is_tagged = true;
 	put(lab, 0, 10, 100);
-	until_packets(lab, 20);
+	until_packets(lab, 25);
 	stop(lab);
 	ended = take_ended(lab);
-	assert_counts(ended, 0, 20, 20, 0);
+	assert_counts(ended, 0, 25, 25, 0);
+}
+
+static int64_t
+cpu_ns(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return used.tv_sec * NS_PER_S + used.tv_nsec;
+}
+
+static void
+packets_that_wait_for_a_change_cost_nothing(void **state)
+{
+	struct lab *lab = *state;
+	int64_t before;
+
+	lab->has_gaps = true;
+	start_with(lab, 1, (struct capture_config){ .n_filters = 1 });
+	send_update(lab, 1, 1);
+	until_update(lab);
+	capture_hold(lab->capture);
+	loop_lab_until_set(lab->loop, &lab->is_held);
+	put(lab, 0, 10, 100);
+	before = cpu_ns();
+	loop_lab_run_ms(lab->loop, 300);
+	assert_true(cpu_ns() - before < 100 * (int64_t)NS_PER_MS);
+	assert_int_equal(lab->client.n_packets, 0);
+	refilter(lab, 1, E_OK, even_check(false), FILTER_KERNEL);
+	until_packets(lab, 5);
+}
+
+static void
+a_ring_on_which_nothing_came_meanwhile_is_watched_again(void **state)
+{
+	struct lab *lab = *state;
+
+	start_with(lab, 1, (struct capture_config){ .n_filters = 1 });
+	send_update(lab, 1, 1);
+	until_update(lab);
+	capture_hold(lab->capture);
+	loop_lab_until_set(lab->loop, &lab->is_held);
+	refilter(lab, 1, E_FILTER, NULL, FILTER_KERNEL);
+	(void)take_changed(lab);
+	put(lab, 0, 10, 100);
+	(void)peer_lab_take(&lab->client, MSG_PACKET_BATCH);	/* no timer's work */
+}
+
+static void
+updates_of_a_client_that_reads_no_answers_are_refused(void **state)
+{
+	struct lab *lab = *state;
+	struct msg msg = { .type = MSG_PING, .ping.client_time_ns = INT64_MAX };
+	struct peer *p = &lab->client;
+
+	start_with(lab, 1, (struct capture_config){ .n_filters = 1 });
+	conn_pause(p->conn);
+	/* 24 MB of answers, of which the sockets hold a part. */
+	for (int n = 0; n < 150; ) {
+		if (conn_queued(p->conn) == 0) {
+			peer_lab_send_many(p, &msg, 4000);
+			n++;
+		}
+		loop_lab_run_ms(lab->loop, 1);
+	}
+	send_update(lab, 1, 1);
+	/* It does not read the refusal either. */
+	loop_lab_until_set(lab->loop, &lab->is_done);
+	assert_int_equal(lab->n_updates, 0);
+}
+
+/* --- the clock --- */
+
+static _Atomic int64_t clock_step_ns;
+
+static struct wall_ns
+wall_as_set(void)
+{
+	return (struct wall_ns){ clock_wall().ns + clock_step_ns };
+}
+
+static void
+a_clock_that_is_set_is_told(void **state)
+{
+	struct lab *lab = *state;
+	const struct msg_event *event;
+
+	clock_step_ns = 0;
+	start_with(lab, 1, (struct capture_config){ .wall = wall_as_set });
+	put(lab, 0, 10, 100);
+	until_packets(lab, 10);
+	(void)peer_lab_take_main(&lab->client, MSG_PACKET_BATCH);
+	clock_step_ns = -90500 * (int64_t)NS_PER_MS;
+	event = &peer_lab_take_main(&lab->client, MSG_EVENT)->msg.event;
+	assert_int_equal(event->kind, CAPTURE_EVENT_CLOCK);
+	assert_int_equal(event->iface, CAPTURE_EVENT_WHOLE);
+	assert_int_equal(event->sequence, 2);
+	assert_non_null(strstr(event->text, "set back by 90.500 s"));
 }
 
 static void
@@ -1083,6 +1214,7 @@ main(void)
 		IN_LAB(the_tap_may_be_closed_after_the_client_went),
 		IN_LAB(an_interface_that_goes_down_does_not_end_it),
 		IN_LAB(what_happens_to_an_interface_is_told_behind_its_packets),
+		IN_LAB(a_socket_that_lost_its_device_is_told_once),
 		IN_LAB(an_interface_that_is_gone_is_emptied_and_closed),
 		IN_LAB(an_interface_that_comes_is_told_before_its_packets),
 		IN_LAB(an_interface_that_comes_too_late_is_closed),
@@ -1091,6 +1223,10 @@ main(void)
 		IN_LAB(a_refused_filter_changes_nothing),
 		IN_LAB(updates_out_of_order_are_refused),
 		IN_LAB(tagged_packets_are_judged_here_where_the_kernel_cannot),
+		IN_LAB(packets_that_wait_for_a_change_cost_nothing),
+		IN_LAB(a_ring_on_which_nothing_came_meanwhile_is_watched_again),
+		IN_LAB(updates_of_a_client_that_reads_no_answers_are_refused),
+		IN_LAB(a_clock_that_is_set_is_told),
 		IN_LAB(a_ring_that_cannot_be_mapped_releases_everything),
 	};
 
