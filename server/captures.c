@@ -134,6 +134,7 @@ captures_add_tap(struct captures_entry *e, const struct captures_socket *s)
 	tap->entry = e;
 	tap->s = *s;
 	tap->is_open = true;
+	tap->mtu = s->mtu;
 	memcpy(tap->name, s->socket.name, sizeof(tap->name));
 	e->taps[e->n_taps++] = tap;
 	e->n_live++;

@@ -31,7 +31,7 @@ struct survey;
 struct captures_socket {
 	struct capture_socket socket;	/* descriptor and ring */
 	uint32_t	 handle;	/* capagent's */
-	uint32_t	 max_packet;	/* as in struct priv_interface */
+	uint32_t	 max_packet, mtu; /* as in struct priv_interface */
 	uint64_t	 rx_lost;	/* the same, when capagent last told */
 	uint32_t	 open_snaplen;	/* with which it was opened: no filter keeps more */
 	uint32_t	 own_generation; /* net's, when its filter was linked */

@@ -181,7 +181,6 @@ opened(const struct err *err, struct captures_socket *s, void *arg)
 	struct captures_look *look = arg;
 	struct captures_entry *e = look->entry;
 	const struct priv_interface *iface = &look->found[look->at];
-	struct captures_tap *tap;
 	struct err no_memory;
 	bool is_again;
 
@@ -201,8 +200,6 @@ opened(const struct err *err, struct captures_socket *s, void *arg)
 			    "memory", iface->name);
 			refuse(look, iface, &no_memory);
 		} else {
-			tap = e->taps[e->n_taps - 1];
-			tap->mtu = iface->mtu;
 			loop_timer_stop(e->alone_timer);
 			captures_forget_refused(e, s->netns, iface->index);
 			tell_joined(e, s, err->what, is_again);

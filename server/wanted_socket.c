@@ -142,6 +142,7 @@ wanted_socket(const struct msg_start *start, uint32_t request,
 	memset(ret_socket, 0, sizeof(*ret_socket));
 	ret_socket->request = request;
 	ret_socket->max_packet = iface->max_packet;
+	ret_socket->mtu = iface->mtu;
 	ret_socket->rx_lost = iface->rx_lost;
 	ret_socket->socket.fd = -1;
 	ret_socket->socket.link = (struct ring_link){
