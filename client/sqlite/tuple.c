@@ -223,6 +223,7 @@ tuple_shape_init(struct tuple_shape *shape, uint8_t version, uint8_t protocol,
 	*shape = (struct tuple_shape){ .version = version, .protocol = protocol, .icmp = icmp };
 	if (version == 4) {
 		shape->ip_len = IP4_LEN;
+		shape->protocol_at = IP4_PROTOCOL;
 		fix(shape, 0, 0x40, 0xf0);
 		fix(shape, IP4_FRAGMENT, 0, 0x1f);
 		fix(shape, IP4_FRAGMENT + 1, 0, 0xff);
@@ -230,6 +231,7 @@ tuple_shape_init(struct tuple_shape *shape, uint8_t version, uint8_t protocol,
 		define(shape, IP4_SRC, 8);
 	} else {
 		shape->ip_len = IP6_LEN;
+		shape->protocol_at = IP6_NEXT;
 		fix(shape, 0, 0x60, 0xf0);
 		fix(shape, IP6_NEXT, protocol, 0xff);
 		define(shape, IP6_SRC, 32);
@@ -239,6 +241,19 @@ tuple_shape_init(struct tuple_shape *shape, uint8_t version, uint8_t protocol,
 		define(shape, shape->ip_len, 4);
 	else if (is_icmp(protocol) && icmp == TUPLE_ICMP_IS_TYPE_AND_CODE)
 		define(shape, shape->ip_len, 2);
+}
+
+uint8_t
+tuple_shape_last_alike(const struct tuple_shape *shape)
+{
+	unsigned last = shape->protocol;
+
+	if (transport_len(shape->protocol) > 0)
+		return shape->protocol;
+	while (last < UINT8_MAX && transport_len((uint8_t)(last + 1)) == 0 &&
+	    tuple_is_protocol(shape->version, (uint8_t)(last + 1)))
+		last++;
+	return (uint8_t)last;
 }
 
 /* A field ends before end. */

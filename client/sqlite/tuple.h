@@ -69,6 +69,7 @@ struct tuple_shape {
 	uint8_t	 version, protocol;
 	enum tuple_icmp icmp;
 	size_t	 ip_len;		/* of the IP header */
+	size_t	 protocol_at;		/* of the byte with its number */
 	size_t	 len;			/* bytes that every such packet has */
 	uint8_t	 bits[TUPLE_PACKET_MAX];
 	uint8_t	 fixed[TUPLE_PACKET_MAX];
@@ -77,6 +78,12 @@ struct tuple_shape {
 
 void tuple_shape_init(struct tuple_shape *shape, uint8_t version, uint8_t protocol,
     enum tuple_icmp icmp);
+
+/*
+ * The last of the protocols from the shape's on whose shapes differ from it in
+ * nothing but the number, and that connections can have.
+ */
+uint8_t tuple_shape_last_alike(const struct tuple_shape *shape);
 
 /* Can a connection have this protocol: all but IPv6's fragment header. */
 bool tuple_is_protocol(uint8_t version, uint8_t protocol);

@@ -40,7 +40,8 @@ static const char *const answerable[] = {
 	"ip[12:4] = ip[16:4]", "tcp[13] & 0 = 0", "tcp[13] < 256", "len >= 0",
 	"port 80 or (port 80 and tcp[13] = 2)", "ip6 and tcp and ip6[40:2] = 80",
 	"tcp[2:2] >> 4 = 2", "tcp[0:2] = 80 or tcp[2:2] = 80 or icmp",
-	"tcp[0:2] % 5 = 1", "(tcp[0:2] - 7) / tcp[2:2] = 1",
+	"ip[9] = 6 and ip[20:2] = 80", "ip[9] >= 17 and ip[9] < 18 and ip[22:2] = 80",
+	"ip[8:2] & 0xff = 6 and ip[20:2] = 80", "tcp[0:2] % 5 = 1", "(tcp[0:2] - 7) / tcp[2:2] = 1",
 };
 
 static const struct { const char *text, *cause; } refused[] = {
@@ -69,6 +70,14 @@ static const struct { const char *text, *cause; } refused[] = {
 	{ "tcp[((tcp[12] & 0xf0) >> 2):4] = 0x47455420", "a byte whose place" },
 	{ "ip[ip[2]] = 1", "a byte whose place" },
 	{ "1000 / ip[2:2] = 1", "the packet's length" },
+	/* One protocol of 256 makes the difference. */
+	{ "ip[9] = 200 and ip[20] = 1", "the payload (byte 20" },
+	{ "ip[9] > 254 and ip[20] = 1", "the payload (byte 20" },
+	{ "ip[9] >= 5 and ip[9] < 6 and ip[20] = 1", "the payload (byte 20" },
+	{ "ip[9] & 0xff = 77 and ip[20] = 1", "the payload (byte 20" },
+	{ "ip[9] - 7 = 93 and ip[20] = 1", "the payload (byte 20" },
+	{ "ip[8:2] & 0xff = 77 and ip[20] = 1", "the payload (byte 20" },
+	{ "ip[ip[9]] = 1", "the type of service (byte 1 of" },
 	{ "ip protochain 6", "'protochain' is a loop" },
 };
 
