@@ -11,7 +11,7 @@
 enum {
 	IP4_LEN = 20, IP4_FRAGMENT = 6, IP4_PROTOCOL = 9, IP4_SRC = 12, IP4_DST = 16,
 	IP6_LEN = 40, IP6_NEXT = 6, IP6_SRC = 8, IP6_DST = 24,
-	NUMBER_LEN = 3,		/* digits of a protocol number */
+	NUMBER_LEN = 3,		/* digits of a byte */
 };
 
 /* --- from text --- */
@@ -23,6 +23,31 @@ static const struct { const char *name; uint8_t protocol; } transports[] = {
 	{ "ipv6-icmp", IPPROTO_ICMPV6 },
 };
 
+/* inet_pton(AF_INET), whose call would be a seventh of a query's time. */
+static bool
+read_ip4(const char *text, uint8_t ret_addr[static 4])
+{
+	uint8_t addr[4];
+
+	for (int i = 0; i < 4; i++) {
+		unsigned number = 0, n_digits = 0;
+
+		while (*text >= '0' && *text <= '9' && n_digits < NUMBER_LEN) {
+			number = number * 10 + (unsigned)(*text++ - '0');
+			n_digits++;
+		}
+		/* "010" is ten to some and eight to others. */
+		if (n_digits == 0 || number > UINT8_MAX ||
+		    (n_digits > 1 && text[-(int)n_digits] == '0'))
+			return false;
+		if (*text++ != (i < 3 ? '.' : '\0'))
+			return false;
+		addr[i] = (uint8_t)number;
+	}
+	memcpy(ret_addr, addr, sizeof(addr));
+	return true;
+}
+
 /* Returns 4 or 6, or 0 for what is no address. */
 static uint8_t
 read_host(const char *text, uint8_t ret_addr[static 16])
@@ -31,7 +56,7 @@ read_host(const char *text, uint8_t ret_addr[static 16])
 	char plain[INET6_ADDRSTRLEN];
 	size_t len;
 
-	if (inet_pton(AF_INET, text, ret_addr) == 1)
+	if (read_ip4(text, ret_addr))
 		return 4;
 	len = strcspn(text, "%");
 	if (len >= sizeof(plain))

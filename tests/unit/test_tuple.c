@@ -1,4 +1,5 @@
 /* client/sqlite/tuple: what logs write about connections, and the packet that stands for one. */
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,6 +42,37 @@ hosts_are_read_as_logs_write_them(void **state)
 		assert_int_equal(t.src[last], rows[i].last_src);
 		assert_int_equal(t.dst[last], rows[i].last_dst);
 	}
+}
+
+/* Damaged addresses: what is one, and which, says inet_pton(). */
+static void
+ipv4_is_what_inet_pton_takes(void **state)
+{
+	static const char letters[] = "0123456789.x";
+	uint32_t seed = 20261122, n_taken = 0;
+
+	(void)state;
+	for (int round = 0; round < 300000; round++) {
+		char text[24] = "10.200.3.40";
+		uint8_t want[4];
+		struct tuple t;
+		bool is_host;
+
+		for (int i = 0; i < 1 + round % 4; i++) {
+			seed = seed * 1664525 + 1013904223;
+			text[(seed >> 8) % 16] = letters[(seed >> 16) % (sizeof(letters) - 1)];
+			text[12 + (seed >> 28) % 4] = '\0';
+		}
+		if (text[0] == '\0')
+			continue;
+		is_host = inet_pton(AF_INET, text, want) == 1;
+		if (tuple_set_hosts(&t, text, "1.2.3.4") != is_host)
+			fail_msg("'%s'", text);
+		if (is_host)
+			assert_memory_equal(t.src, want, 4);
+		n_taken += is_host;
+	}
+	assert_in_range(n_taken, 10000, 290000);
 }
 
 static void
@@ -152,6 +184,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hosts_are_read_as_logs_write_them),
+		cmocka_unit_test(ipv4_is_what_inet_pton_takes),
 		cmocka_unit_test(transports_are_names_and_numbers),
 		cmocka_unit_test(ports_count_where_the_protocol_has_them),
 		cmocka_unit_test(a_packet_holds_what_the_connection_says),
