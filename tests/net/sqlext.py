@@ -15,6 +15,13 @@ DIONAEA = """CREATE TABLE connections (
     remote_hostname TEXT, remote_port INTEGER)"""
 SEVEN = "connection_type, local_host, remote_host, local_port, remote_port, connection_transport"
 
+PLAIN = "CREATE TABLE plain (src, dst, sport, dport, transport)"
+SIX = "src, dst, sport, dport, transport"
+ONE = "'10.0.0.1', '10.0.0.2', 1024, 445, 'tcp'"
+# The example of 2010: raw IP, 40 of 91 bytes of a TCP segment, 127.0.0.1:445 to itself.
+EXAMPLE = bytes.fromhex("4500005b7e1f40004006be7b7f0000017f000001"
+                        "01bdb07ee52351d3e567cecf80180182fe4f0000")
+
 
 def connect(path=":memory:", **options):
     """A connection of Python's driver with the functions in it."""

@@ -1,24 +1,14 @@
 """bpf_filter.so: filters over connections and packets in SQLite's shell and in Python's driver."""
 import random
-import resource
-import sqlite3
 import subprocess
-import sys
-import threading
 
 import pytest
 
 import frames
 import offline
 import sqlext
-from sqlext import error, value
+from sqlext import EXAMPLE, ONE, PLAIN, SIX, error, value
 
-# The example of 2010: raw IP, 40 of 91 bytes of a TCP segment, 127.0.0.1:445 to itself.
-EXAMPLE = bytes.fromhex("4500005b7e1f40004006be7b7f0000017f000001"
-                        "01bdb07ee52351d3e567cecf80180182fe4f0000")
-PLAIN = "CREATE TABLE plain (src, dst, sport, dport, transport)"
-SIX = "src, dst, sport, dport, transport"
-ONE = "'10.0.0.1', '10.0.0.2', 1024, 445, 'tcp'"
 
 ROWS = (
     # type, local, remote, transport; the name is what finds the row
@@ -112,17 +102,42 @@ def test_columns_of_zeek_work_as_they_are(db):
     assert uids("tcp dst port 443") == ["text"]
 
 
-@pytest.mark.parametrize("given,expression", [
-    ("'10.0.0.1', 'fd00::1', 1, 2, 'tcp'", ""), ("'fd00::1', '10.0.0.1', 1, 2, 'tcp'", ""),
-    ("'nonsense', '10.0.0.1', 1, 2, 'tcp'", ""), ("'10.0.0.1', '10.0.0', 1, 2, 'tcp'", ""),
-    ("'10.0.0.1', '10.0.0.2', 1, 2, 'nonsense'", ""), ("'10.0.0.1 ', '10.0.0.2', 1, 2, 'tcp'", ""),
-    ("'10.0.0.1', '10.0.0.256', 1, 2, 'udp'", ""), ("12, '10.0.0.2', 1, 2, 'udp'", ""),
+@pytest.mark.parametrize("given", [
+    "'10.0.0.1', 'fd00::1', 1, 2, 'tcp'", "'fd00::1', '10.0.0.1', 1, 2, 'tcp'",
+    "'nonsense', '10.0.0.1', 1, 2, 'tcp'", "'10.0.0.1', '10.0.0', 1, 2, 'tcp'",
+    "'10.0.0.1 ', '10.0.0.2', 1, 2, 'tcp'", "'10.0.0.1', '10.0.0.256', 1, 2, 'udp'",
+    "'10.0.0.1', '10.0.0.2.3', 1, 2, 'tcp'", "'10..0.1', '10.0.0.2', 1, 2, 'tcp'",
+    "12, '10.0.0.2', 1, 2, 'udp'", "'10.0.0.1', '10.0.0.2', 1, 2, 'nonsense'",
+    "'10.0.0.1', '10.0.0.2', 1, 2, NULL", "'10.0.0.1', '10.0.0.2', 1, 2, 256",
+    "'10.0.0.1', '10.0.0.2', 1, 2, 'icmp6'", "'10.0.0.1', '10.0.0.2', 256, 0, 'icmp'",
+    "'10.0.0.1', '10.0.0.2', -1, 2, 'tcp'", "'10.0.0.1', '10.0.0.2', 1, 65536, 'udp'",
+    "'10.0.0.1', '10.0.0.2', 'http', 2, 'tcp'", "'10.0.0.1', '10.0.0.2', 0.5, 2, 'tcp'",
+    "'listen', '10.0.0.1', '10.0.0.2', 1, 2, 'tcp'", "'other', '10.0.0.1', '10.0.0.2', 1, 2, 'tcp'",
+    "NULL, '10.0.0.1', '10.0.0.2', 1, 2, 'tcp'",
 ])
-def test_what_is_no_connection_matches_nothing_and_ends_no_query(db, given, expression):
-    assert value(db, f"SELECT bpf_filter(?, {given})", expression) == 0
+def test_what_is_no_connection_matches_nothing_and_ends_no_query(db, given):
+    assert value(db, f"SELECT bpf_filter('', {given})") == 0
     # Not its opposite either, and the next row is answered.
     assert db.execute(f"SELECT bpf_filter('not tcp port 9', {given}) UNION ALL "
                       f"SELECT bpf_filter('not tcp port 9', {ONE})").fetchall() == [(0,), (1,)]
+
+
+@pytest.mark.parametrize("port", ["NULL", "''", "0", "'0'", "0.0"])
+def test_a_port_that_is_not_there_is_0(db, port):
+    given = f"'10.0.0.1', '10.0.0.2', {port}, 445, 'tcp'"
+    for expression, want in (("port 0", 1), ("dst port 0", 0), ("src port 0 and dst port 445", 1)):
+        assert value(db, f"SELECT bpf_filter(?, {given})", expression) == want
+
+
+def test_null_for_the_expression_is_null(db):
+    assert db.execute(f"SELECT bpf_filter(NULL, {ONE}), bpf_filter(NULL, 'accept', '', '', 1, 2, 6), "
+                      "bpf_match(NULL, x'00'), bpf_explain(NULL)").fetchall() == [(None,) * 4]
+
+
+def test_seven_arguments_do_not_know_the_type_of_icmp(db):
+    given = "'accept', '10.0.0.1', '10.0.0.2', 8, 0, 'icmp'"
+    assert value(db, f"SELECT bpf_filter('icmp', {given})") == 1
+    assert "ICMP type" in error(db, f"SELECT bpf_filter('icmp[icmptype] = 8', {given})")
 
 
 @pytest.mark.parametrize("transport,expression", [
@@ -166,6 +181,15 @@ def test_packets_are_answered_as_libpcap_answers(db):
         assert got == [len(data) if matches(data) else 0 for data in packets], text
         seen.update(bool(answer) for answer in got)
     assert seen == {True, False}
+
+
+def test_the_link_type_may_be_another_one_in_each_row(db):
+    ethernet = bytes(12) + b"\x08\x00" + EXAMPLE
+    rows = [(EXAMPLE, 12), (ethernet, 1), (EXAMPLE, "RAW"), (ethernet, None), (EXAMPLE, 1), (ethernet, 101)]
+    db.execute("CREATE TABLE packets (data BLOB, type)")
+    db.executemany("INSERT INTO packets VALUES (?, ?)", rows)
+    got = [found for found, in db.execute("SELECT bpf_match('src port 445', data, type) FROM packets")]
+    assert got == [40, 54, 40, 54, 0, 0]
 
 
 def test_the_listing_is_tcpdumps(db):
@@ -251,135 +275,3 @@ def test_an_expression_that_is_too_long_is_told(db):
 def test_a_bad_expression_ends_the_shells_query_with_its_status():
     status, out, err = sqlext.shell(f"SELECT bpf_filter('tcp port', {ONE});\nSELECT 'next';\n")
     assert status != 0 and "syntax error" in err
-
-
-# --- as SQLite uses functions ---
-
-def test_it_works_in_views_generated_columns_and_indexes(db):
-    db.execute("PRAGMA trusted_schema = OFF")
-    db.execute(f"""CREATE TABLE c (src, dst, sport, dport, transport,
-        smb INTEGER GENERATED ALWAYS AS (bpf_filter('dst port 445', {SIX})) STORED,
-        web INTEGER GENERATED ALWAYS AS (bpf_filter('dst port 80', {SIX})) VIRTUAL,
-        CHECK (bpf_filter('tcp or udp', {SIX})))""")
-    db.execute(f"CREATE INDEX by_net ON c (bpf_filter('src net 10.0.0.0/8', {SIX}))")
-    db.execute(f"CREATE INDEX only_udp ON c (src) WHERE bpf_filter('udp', {SIX})")
-    db.execute(f"CREATE VIEW seen AS SELECT src, dport FROM c WHERE bpf_filter('tcp', {SIX})")
-    rows = [("10.0.0.1", "10.0.0.2", 1, 445, "tcp"), ("10.0.0.1", "10.0.0.2", 1, 80, "tcp"),
-            ("9.0.0.1", "10.0.0.2", 1, 445, "udp"), ("9.0.0.1", "10.0.0.2", 1, 80, "udp")]
-    db.executemany("INSERT INTO c VALUES (?, ?, ?, ?, ?)", rows)
-    assert db.execute("SELECT smb, web FROM c").fetchall() == [(1, 0), (0, 1), (1, 0), (0, 1)]
-    assert db.execute("SELECT * FROM seen").fetchall() == [("10.0.0.1", 445), ("10.0.0.1", 80)]
-    with pytest.raises(sqlite3.IntegrityError):
-        db.execute("INSERT INTO c VALUES ('10.0.0.1', '10.0.0.2', 1, 2, 'sctp')")
-    query = f"SELECT count(*) FROM c WHERE bpf_filter('src net 10.0.0.0/8', {SIX}) = 1"
-    plan = " ".join(row[3] for row in db.execute("EXPLAIN QUERY PLAN " + query))
-    assert "by_net" in plan and value(db, query) == 2
-    query = f"SELECT count(*) FROM c WHERE src = '9.0.0.1' AND bpf_filter('udp', {SIX})"
-    plan = " ".join(row[3] for row in db.execute("EXPLAIN QUERY PLAN " + query))
-    assert "only_udp" in plan and value(db, query) == 2
-    assert value(db, "PRAGMA integrity_check") == "ok"
-
-
-MILLION = """
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {rows} - 1)
-INSERT INTO plain SELECT printf('%d.0.%d.%d', i % 223 + 1, i / 256 % 256, i % 256),
-    '10.9.8.7', i % 65536, CASE i % 3 WHEN 0 THEN 445 ELSE i % 1000 END,
-    CASE i % 5 WHEN 0 THEN 'udp' ELSE 'tcp' END FROM n;
-"""
-BY_HAND = "((rowid - 1) % 223 + 1 < 64 AND dport = 445 AND transport = 'tcp')"
-
-
-def test_a_million_rows(db):
-    db.execute(PLAIN)
-    db.execute(MILLION.format(rows=1_000_000))
-    rows = value(db, "SELECT count(*) FROM plain")
-    assert rows == 1_000_000
-    found = value(db, "SELECT count(*) FROM plain WHERE "
-                  f"bpf_filter('tcp dst port 445 and src net 0.0.0.0/2', {SIX})")
-    assert found == value(db, f"SELECT count(*) FROM plain WHERE {BY_HAND}") > 50_000
-    assert value(db, "SELECT count(*) FROM plain WHERE "
-                 f"bpf_filter('tcp dst port 445 and src net 0.0.0.0/2', {SIX}) != ({BY_HAND})") == 0
-
-
-def test_an_expression_for_every_row_takes_no_more_memory(db):
-    db.execute(PLAIN)
-    db.execute(MILLION.format(rows=30_000))
-    query = ("SELECT count(*) FROM plain WHERE bpf_filter("
-             f"'src host ' || src || ' and dst port ' || dport, {SIX})")
-    rows = value(db, query)
-    assert rows == 30_000
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert value(db, query) == rows
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown < 2048, f"{grown} KiB more for {rows} expressions"
-
-
-SCRIPT = PLAIN + ";" + MILLION.format(rows=3000) + f"""
-SELECT count(*) FROM plain WHERE bpf_filter('tcp dst port 445 and src net 0.0.0.0/2', {SIX});
-SELECT count(*) FROM plain WHERE bpf_filter('src host ' || src, {SIX}) AND rowid < 200;
-SELECT count(*) FROM plain WHERE bpf_filter('port ' || (rowid % 24 + 1), {SIX}) AND rowid < 200;
-SELECT bpf_filter('tcp', 'accept', 'fd00::1', NULL, 1, 2, 'tls'), bpf_filter('tcp', 'x', '', '', 1, 2, 3);
-SELECT bpf_match('src port 445', x'{EXAMPLE.hex()}', 12), bpf_match('tcp', NULL), bpf_match('tcp', x''),
-    bpf_match('greater 80', x'{EXAMPLE.hex()}', 'RAW', 91);
-SELECT length(bpf_explain('tcp port 80', 12));
-SELECT bpf_filter(NULL, {ONE});
-"""
-REFUSED = (f"SELECT bpf_filter('tcp port', {ONE});", f"SELECT bpf_filter('tcp[13] = 2', {ONE});",
-           "SELECT bpf_match('tcp', x'00', 'NOSUCH');", "SELECT bpf_match('tcp and', x'00');",
-           f"SELECT bpf_filter('port ' || (CASE rowid WHEN 3 THEN 'x' ELSE 5 END), {SIX}) FROM plain;")
-
-
-def test_valgrind_finds_no_error_and_no_leak():
-    valgrind = ("valgrind", "-q", "--error-exitcode=99", "--leak-check=full",
-                "--errors-for-leak-kinds=definite,indirect,possible", "--keep-debuginfo=yes")
-    # -bail is off: all of these are run, each ends in an error.
-    status, out, err = sqlext.shell(SCRIPT + "\n".join(REFUSED) + "\nSELECT 'the end';\n", *valgrind,
-                                    timeout=300)
-    assert status != 99 and "==" not in err, err
-    assert out.splitlines()[-1] == "the end"
-    assert err.count("rror") >= len(REFUSED), err
-
-
-# --- threads ---
-
-def answers(db, expression, rounds):
-    return {value(db, f"SELECT count(*) FROM plain WHERE bpf_filter(?, {SIX})", expression)
-            for _ in range(rounds)}
-
-
-@pytest.mark.parametrize("shared", [True, False], ids=["one connection", "two connections"])
-def test_two_threads_at_once(shared):
-    def make():
-        made = sqlext.connect(check_same_thread=False)
-        made.execute(PLAIN)
-        made.execute(MILLION.format(rows=2000))
-        return made
-    first = make()
-    dbs = (first, first if shared else make())
-    jobs = [[(f"src net {i}.0.0.0/8 and (tcp or port {i + offset})", 2) for i in range(1, 120)]
-            for offset in (0, 300)]
-    want = [[answers(first, *job) for job in jobs[i]] for i in range(2)]
-    got, start = [None, None], threading.Barrier(2)
-
-    def work(i):
-        start.wait()
-        got[i] = [answers(dbs[i], *job) for job in jobs[i]]
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert got == want and all(len(found) == 1 for found in got[0])
-
-
-def test_loading_and_unloading_again_and_again_is_harmless():
-    for _ in range(50):
-        made = sqlext.connect()
-        assert value(made, f"SELECT bpf_filter('tcp', {ONE})") == 1
-        made.close()
-    # Also at the end of a process that closed nothing.
-    done = subprocess.run([sys.executable, "-c", "import sys; sys.path.insert(0, sys.argv[1])\n"
-                           "import sqlext\n"
-                           f"print(sqlext.connect().execute(\"SELECT bpf_filter('tcp', {ONE})\").fetchall())",
-                           sqlext.__file__.rsplit("/", 1)[0]], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "[(1,)]\n", "")

@@ -13,7 +13,6 @@ import tuples
 CONNECTIONS, EXPRESSIONS = 500, 200
 # Of all pairs, so many at least match, and so many do not.
 SHARE = 0.25
-OF_SIX = "src, dst, sport, dport, transport"
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +64,9 @@ def differences(made, got, want):
 
 def test_six_arguments_are_answered_as_libpcap_answers_for_scapys_packet(made):
     db = sqlext.connect()
-    db.execute(f"CREATE TABLE plain ({OF_SIX})")
+    db.execute(sqlext.PLAIN)
     db.executemany("INSERT INTO plain VALUES (?, ?, ?, ?, ?)", made[0])
-    assert not differences(made, selected(db, "plain", OF_SIX, made[3]), wanted(made))
+    assert not differences(made, selected(db, "plain", sqlext.SIX, made[3]), wanted(made))
 
 
 @pytest.mark.parametrize("kind", ["accept", "reject", "connect"])
@@ -91,13 +90,13 @@ def test_seven_arguments_know_which_side_is_the_source(made, kind):
 def test_expressions_that_vary_by_row_give_the_same(made, order):
     """The second order asks for another expression at every row."""
     db = sqlext.connect()
-    db.execute(f"CREATE TABLE plain ({OF_SIX})")
+    db.execute(sqlext.PLAIN)
     db.executemany("INSERT INTO plain VALUES (?, ?, ?, ?, ?)", made[0][:60])
     db.execute("CREATE TABLE expressions (text)")
     chosen = made[3][:40]
     db.executemany("INSERT INTO expressions VALUES (?)", [(one.text,) for one in chosen])
     first, second = ("expressions e", "plain c") if order[0] == "e" else ("plain c", "expressions e")
-    rows = db.execute(f"SELECT e.rowid - 1, c.rowid - 1, bpf_filter(e.text, {OF_SIX}) "
+    rows = db.execute(f"SELECT e.rowid - 1, c.rowid - 1, bpf_filter(e.text, {sqlext.SIX}) "
                       f"FROM {first} CROSS JOIN {second}").fetchall()
     assert len(rows) == 60 * 40
     for expression, connection, answer in rows:
