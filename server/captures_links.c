@@ -44,17 +44,25 @@ prefix(const struct captures_tap *tap, char dst[static PROTO_MAX_NAME + 2])
 	return dst;
 }
 
-/* The last interface is gone: does the capture wait for others? */
+/* Without an interface: how long the capture goes on, in s; -1: for ever. */
+static int
+waits_alone(const struct captures_entry *e)
+{
+	for (uint32_t i = 0; i < e->start.n_interfaces; i++)
+		if (wanted_is_pattern(&e->start.interfaces[i]))
+			return -1;
+	return wanted_follows(&e->start) ? ALONE_S : 0;
+}
+
 static void
 consider_end(struct captures_entry *e)
 {
-	if (e->n_live > 0)
+	int wait_s = waits_alone(e);
+
+	if (e->n_live > 0 || wait_s < 0)
 		return;
-	for (uint32_t i = 0; i < e->start.n_interfaces; i++)
-		if (wanted_is_pattern(&e->start.interfaces[i]))
-			return;
-	if (wanted_follows(&e->start))
-		loop_timer_set(e->alone_timer, (int64_t)ALONE_S * NS_PER_S);
+	if (wait_s > 0)
+		loop_timer_set(e->alone_timer, (int64_t)wait_s * NS_PER_S);
 	else
 		captures_on_alone_timer(e);
 }
@@ -111,13 +119,16 @@ captures_on_down_timer(void *arg)
 static void
 set_gone(struct captures_tap *tap, const struct link_change *now)
 {
-	char place[PROTO_MAX_NAME + 2];
+	char place[PROTO_MAX_NAME + 2], waiting[64] = "";
 
 	tap->is_gone = true;
 	tap->entry->n_live--;
-	tell(tap, CAPTURE_EVENT_GONE, "interface '%s%s' %s", prefix(tap, place),
+	if (tap->entry->n_live == 0 && waits_alone(tap->entry) > 0)
+		snprintf(waiting, sizeof(waiting), ": the capture waits %d s for it to be "
+		    "made again", ALONE_S);
+	tell(tap, CAPTURE_EVENT_GONE, "interface '%s%s' %s%s", prefix(tap, place),
 	    tap->name, now->is_moved ? "was moved to another network namespace" :
-	    "is gone");
+	    "is gone", waiting);
 	captures_forget_refused(tap->entry, tap->s.netns, tap->s.socket.ifindex);
 	consider_end(tap->entry);
 }

@@ -170,7 +170,7 @@ tell_joined(struct captures_entry *e, const struct captures_socket *s,
 
 	snprintf(text, sizeof(text), "interface '%s%s%s' %s: captured as interface %u%s%s",
 	    s->network_namespace, s->network_namespace[0] == '\0' ? "" : "/",
-	    s->socket.name, is_again ? "was made again" : "is new", e->n_taps - 1,
+	    s->socket.name, is_again ? "was made again" : "came up", e->n_taps - 1,
 	    notes[0] == '\0' ? "" : "; ", notes);
 	capture_tell(e->capture, CAPTURE_EVENT_OTHER, e->n_taps - 1, text);
 }

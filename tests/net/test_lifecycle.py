@@ -193,7 +193,7 @@ def test_any_follows_what_comes_and_goes(lab, agent, make_line):
     client = lab.capture("-i", "any", "-w", path, "udp port 9")
     lines = [make_line(f"near{i}", f"far{i}") for i in range(3)]
     for i in range(3):
-        client.err.wait(rf"interface 'near{i}' is new: captured as interface ", 5)
+        client.err.wait(rf"interface 'near{i}' came up: captured as interface ", 5)
     for i, one in enumerate(lines):
         one.wait_carrier()
         one.send(frames.numbered(10 + i))
@@ -224,7 +224,7 @@ def test_interfaces_beyond_the_limit_are_named_once(lab, make_line):
     make_line("near0", "far0")
     client = lab.capture("-i", "near*", "-w", lab.file("a.pcapng"))
     make_line("near1", "far1")
-    client.err.wait(r"'near1' is new: captured", 5)
+    client.err.wait(r"'near1' came up: captured", 5)
     make_line("near2", "far2")
     client.err.wait(r"'near2' and later ones are not captured: the agent's max-interfaces is 2", 5)
     make_line("near3", "far3")
@@ -346,7 +346,7 @@ def test_a_pattern_in_a_namespace_where_nothing_matches_yet_is_followed(lab):
                                      lab.file("a.pcapng"))
                 run("ip", "-n", name, "link", "add", "late0", "type", "bridge")
                 run("ip", "-n", name, "link", "set", "late0", "up")
-                client.err.wait(rf"'{place}/late0' is new: captured as interface 1", 5)
+                client.err.wait(rf"'{place}/late0' came up: captured as interface 1", 5)
                 run("ip", "-n", name, "link", "del", "late0")
                 client.err.wait(rf"'{place}/late0' is gone", 5)
                 assert client.interrupt() == 0, client.err.text()
@@ -360,5 +360,5 @@ def test_room_that_comes_free_is_used(lab, make_line):
     make_line("near2", "far2")
     client.err.wait(r"'near2' and later ones are not captured", 5)
     lines[0].delete()
-    client.err.wait(r"'near2' is new: captured as interface 2", 5)
+    client.err.wait(r"'near2' came up: captured as interface 2", 5)
     assert client.interrupt() == 0, client.err.text()
