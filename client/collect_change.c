@@ -80,6 +80,7 @@ collect_on_event(const struct msg_event *event, void *arg)
 {
 	struct collect *c = arg;
 	char line[ADDRESS_HOST_LEN + PROTO_MAX_TEXT + 64];
+	char note[PROTO_MAX_TEXT + 32], clock[24];
 
 	if (c->state >= COLLECT_FLUSHING)
 		return;
@@ -87,9 +88,12 @@ collect_on_event(const struct msg_event *event, void *arg)
 		snprintf(line, sizeof(line), "%s: %s", sensor_name(c->sensor), event->text);
 		collect_report(c, line);
 	}
+	/* A file is read later, and the note stands at the next packet. */
+	gap_format_clock(event->time, clock, sizeof(clock));
+	snprintf(note, sizeof(note), "%s, at %s", event->text, clock);
 	/* Too many: it is said, but not in its place in the file. */
-	if (wait_for(c, event->sequence, event->text, NULL) != E_OK && c->out != NULL)
-		outputs_note(c->out, event->text);
+	if (wait_for(c, event->sequence, note, NULL) != E_OK && c->out != NULL)
+		outputs_note(c->out, note);
 }
 
 void

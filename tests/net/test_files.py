@@ -8,6 +8,7 @@ import re
 import signal
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -32,10 +33,16 @@ def agent_of_ours(lab, pki):
     made.close()
 
 
-def comments(packet_or_options):
+def raw_comments(packet_or_options):
     text = packet_or_options.comment if hasattr(packet_or_options, "comment") \
         else packet_or_options.get(COMMENT)
     return (text or b"").decode().split("\n") if text else []
+
+
+def comments(packet_or_options):
+    """Without the times of events."""
+    return [re.sub(r", at \d\d:\d\d:\d\d\.\d$", "", text)
+            for text in raw_comments(packet_or_options)]
 
 
 def name_of(interface):
@@ -89,6 +96,9 @@ def test_an_event_that_overtook_batches_stands_in_its_place(lab, agent_of_ours):
         agent_of_ours.send(puppet.batch(i + 1, UDP[2 * i:2 * i + 2]))
     finish(client, agent_of_ours, [all_of(8)], 4)
     said = [comments(p) for p in capfile.read(path).packets]
+    clock = time.strftime("%H:%M:%S", time.localtime(puppet.NOW // 10**9))
+    assert raw_comments(capfile.read(path).packets[4])[0] == \
+        f"interface 'cap0' is down, at {clock}.{puppet.NOW // 10**8 % 10}"
     assert said == [[]] * 4 + [["interface 'cap0' is down", "interface 'cap0' is up"]] + [[]] * 3
 
 
@@ -272,7 +282,7 @@ def test_a_pipe_carries_later_interfaces_and_events(lab, agent_of_ours):
     agent_of_ours.send(puppet.interface_added(puppet.interface("veth2", 6), 2),
                        puppet.event(2, "interface 'veth1' is down", kind=1, iface=0),
                        puppet.batch(2, UDP[1:2], iface=1))
-    tshark.out.wait(r"^10.9.0.1:veth2\tinterface 'veth1' is down$")
+    tshark.out.wait(r"^10.9.0.1:veth2\tinterface 'veth1' is down, at [0-9:.]+$")
     finish(client, agent_of_ours, [all_of(1), all_of(1)], 2)
     assert tshark.wait() == 0
 

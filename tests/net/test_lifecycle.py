@@ -132,7 +132,7 @@ def test_the_last_interface_may_be_made_again_within_ten_seconds(lab, agent, lin
         line.send(frames.numbered(5))
         wait_written(path, i, 5)
         line.delete()
-        client.err.wait(r"'near0' is gone", 5, count=i + 1)
+        client.err.wait(r"'near0' is gone: the capture waits 10 s for it to be made again", 5, count=i + 1)
         line.make(up=False)
         line.set("up")
         client.err.wait(rf"made again: captured as interface {i + 1}$", 5)
