@@ -97,9 +97,10 @@ def test_what_is_installed_starts(lab):
     subprocess.run(["cmake", "--install", lab.release], check=True, stdout=subprocess.DEVNULL,
                    env={**os.environ, "DESTDIR": stage})
     top = os.path.join(stage, "usr/local")
-    for name in ("sbin/capagent", "libexec/capagent/capagent-net", "bin/capclient", "bin/capcert"):
+    for name in ("sbin/capagent", "libexec/capagent/capagent-net", "bin/capclient", "bin/capfilter",
+                 "bin/capcert"):
         assert os.access(os.path.join(top, name), os.X_OK), name
-    for name in ("man1/capclient.1", "man5/capagent.conf.5", "man8/capagent.8"):
+    for name in ("man1/capclient.1", "man1/capfilter.1", "man5/capagent.conf.5", "man8/capagent.8"):
         assert os.path.exists(os.path.join(top, "share/man", name)), name
     subprocess.run([f"{top}/bin/capcert", "--dir", lab.file("pki"), "init"], check=True,
                    stdout=subprocess.DEVNULL)

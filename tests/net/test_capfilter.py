@@ -2,6 +2,7 @@
 import gzip
 import os
 import random
+import re
 import select
 import signal
 import struct
@@ -14,7 +15,7 @@ import exprs
 import frames
 import oddframes
 import offline
-from lab import DEBUG, RELEASE, eventually, run
+from lab import DEBUG, RELEASE, TOP, eventually, run
 
 TIMES = 1_700_000_000
 MAGIC = {"us": 0xA1B2C3D4, "ns": 0xA1B23C4D}
@@ -244,24 +245,24 @@ def test_a_direction_is_that_of_the_packet_or_an_error(needed):
 # --- pipes ---
 
 
+def expect(pipe, wanted):
+    """These bytes come now."""
+    got = b""
+    while len(got) < len(wanted):
+        assert select.select([pipe], [], [], 10)[0], "nothing came"
+        got += os.read(pipe.fileno(), len(wanted) - len(got)) or b"(the end)"
+    assert got == wanted
+
+
 def test_packets_of_a_pipe_come_out_as_they_come_in(needed):
     head, data = section("<") + interface("<", 1), frames.numbered(3)
-    proc = subprocess.Popen([os.path.join(RELEASE, "client/capfilter"), "udp"],
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def expect(wanted):
-        got = b""
-        while len(got) < len(wanted):
-            assert select.select([proc.stdout], [], [], 10)[0], "nothing came"
-            got += os.read(proc.stdout.fileno(), len(wanted) - len(got))
-        assert got == wanted
-
-    with proc:
+    with subprocess.Popen([os.path.join(RELEASE, "client/capfilter"), "udp"],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as proc:
         for part in (head, *(packet("<", i, d) for i, d in enumerate(data))):
             # In two pieces: the first alone is no block.
             os.write(proc.stdin.fileno(), part[:len(part) // 2])
             os.write(proc.stdin.fileno(), part[len(part) // 2:])
-            expect(part)
+            expect(proc.stdout, part)
         proc.stdin.close()
         assert proc.wait(10) == 0
 
@@ -272,15 +273,15 @@ def test_the_first_ctrl_c_is_for_the_program_that_writes_the_pipe(needed, presse
     with subprocess.Popen([os.path.join(RELEASE, "client/capfilter"), "udp"],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as proc:
         os.write(proc.stdin.fileno(), head)
-        assert os.read(proc.stdout.fileno(), len(head)) == head
+        expect(proc.stdout, head)
         for _ in range(presses):
             # Else two would be one.
             eventually(lambda: pending_of(proc.pid) == 0)
             proc.send_signal(signal.SIGINT)
         if presses == 1:
             os.write(proc.stdin.fileno(), last)
+            expect(proc.stdout, last)
             proc.stdin.close()
-            assert proc.stdout.read() == last
         assert proc.wait(10) == status
 
 
@@ -396,3 +397,11 @@ def test_verbose_says_how_many_there_were(needed):
     n = len(capfile.parse(passed("tcp", blob=blob)).packets)
     assert capfilter("-v", "tcp", blob=blob).stderr.decode() == \
         f"capfilter: {n} of 50 packets\n"
+
+
+def test_every_option_is_in_the_man_page(needed):
+    with open(os.path.join(TOP, "docs/man/capfilter.1"), encoding="utf-8") as f:
+        page = f.read().replace("\\-", "-")
+    options = set(re.findall(r"--[a-z-]+", passed("--help").decode()))
+    assert len(options) > 7
+    assert [option for option in sorted(options) if option not in page] == []

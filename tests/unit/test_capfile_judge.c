@@ -118,6 +118,8 @@ the_direction_is_what_the_block_tells(void **state)
 	p.type = PACKET_BROADCAST;
 	assert_match("outbound and udp", &p, false);
 	assert_match("inbound", &p, true);
+	/* libpcap's arithmetic here, too. */
+	assert_match("inbound and 1 << (ether[5] + 30) = 0", &p, true);
 }
 
 static void
