@@ -3,7 +3,8 @@
  * in C that compiles, runs and frees its expression at each row.
  *
  * per_row(expression, src, dst, sport, dport, transport), IPv4 with TCP or UDP
- * only.  Not part of the product.
+ * only, and do_nothing(), which takes the same arguments.  Not
+ * part of the product.
  */
 #include <arpa/inet.h>
 #include <pcap/pcap.h>
@@ -52,6 +53,14 @@ per_row(sqlite3_context *context, int argc, sqlite3_value **argv)
 }
 
 static void
+do_nothing(sqlite3_context *context, int argc, sqlite3_value **argv)
+{
+	(void)argc;
+	(void)argv;
+	sqlite3_result_int(context, 0);
+}
+
+static void
 close_pcap(void *pcap)
 {
 	pcap_close(pcap);
@@ -64,6 +73,9 @@ sqlite3_perrow_init(sqlite3 *db, char **error, const sqlite3_api_routines *api)
 {
 	SQLITE_EXTENSION_INIT2(api);
 	(void)error;
+	if (sqlite3_create_function(db, "do_nothing", 6, SQLITE_UTF8 | SQLITE_DETERMINISTIC,
+	    NULL, do_nothing, NULL, NULL) != SQLITE_OK)
+		return SQLITE_ERROR;
 	return sqlite3_create_function_v2(db, "per_row", 6,
 	    SQLITE_UTF8 | SQLITE_DETERMINISTIC, pcap_open_dead(DLT_RAW_IP, 65535),
 	    per_row, NULL, NULL, close_pcap);
