@@ -3,8 +3,8 @@
  * in C that compiles, runs and frees its expression at each row.
  *
  * per_row(expression, src, dst, sport, dport, transport), IPv4 with TCP or UDP
- * only, and do_nothing(), which takes the same arguments.  Not
- * part of the product.
+ * only, and do_nothing(), which takes the same arguments.  Not part
+ * of the product.
  */
 #include <arpa/inet.h>
 #include <pcap/pcap.h>
