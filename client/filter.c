@@ -179,12 +179,22 @@ filter_code_insns(const struct filter_code *code, uint32_t *ret_n)
 }
 
 bool
-filter_code_match(const struct filter_code *code, const struct bpf_view *view)
+filter_code_match_from(const struct filter_code *code, uint32_t start,
+    const struct bpf_view *view)
 {
 	struct pcap_pkthdr header = { .caplen = view->caplen, .len = view->len };
+	struct bpf_program rest = {
+		.bf_len = code->libpcap.bf_len - start, .bf_insns = code->libpcap.bf_insns + start,
+	};
 	bool is_cut;
 
 	if (code->has_metadata)
-		return bpf_prog_judge(code->insns, code->libpcap.bf_len, view, &is_cut) != 0;
-	return pcap_offline_filter(&code->libpcap, &header, view->data) != 0;
+		return bpf_prog_judge(code->insns + start, rest.bf_len, view, &is_cut) != 0;
+	return pcap_offline_filter(&rest, &header, view->data) != 0;
+}
+
+bool
+filter_code_match(const struct filter_code *code, const struct bpf_view *view)
+{
+	return filter_code_match_from(code, 0, view);
 }

@@ -51,6 +51,10 @@ const struct bpf_insn_raw *filter_code_insns(const struct filter_code *code,
  */
 bool filter_code_match(const struct filter_code *code, const struct bpf_view *view);
 
+/* The same from instruction start on, for a caller that knows how the ones before it end. */
+bool filter_code_match_from(const struct filter_code *code, uint32_t start,
+    const struct bpf_view *view);
+
 /* --- the language and files: filter_text.c --- */
 
 /*

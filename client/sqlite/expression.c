@@ -1,11 +1,13 @@
 #include "client/sqlite/expression.h"
 
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/filter.h"
 #include "client/sqlite/answerable.h"
+#include "client/sqlite/head.h"
 #include "common/link_type.h"
 
 enum {
@@ -13,10 +15,14 @@ enum {
 	INSN_TEXT_LEN = 96,	/* one instruction and a newline */
 };
 
+/* Connections that have a head of their own, for each version: nearly all. */
+enum { HEAD_TCP, HEAD_UDP, N_HEADS };
+
 struct expression {
 	unsigned	 refs;
 	uint32_t	 link_type;
 	struct filter_code *code;
+	struct head	 ip4[N_HEADS], ip6[N_HEADS];	/* of the tuple forms */
 };
 
 /* libpcap's compiler looks names up with functions that are not reentrant. */
@@ -69,6 +75,21 @@ check_tuple(const char *text, enum expression_form form, const struct filter_cod
 	return ret == E_OK ? E_OK : err_set(err, ret, "%s", cause.what);
 }
 
+static void
+find_heads(struct expression *e)
+{
+	static const uint8_t protocols[N_HEADS] = {
+		[HEAD_TCP] = IPPROTO_TCP, [HEAD_UDP] = IPPROTO_UDP,
+	};
+	uint32_t n;
+	const struct bpf_insn_raw *insns = filter_code_insns(e->code, &n);
+
+	for (size_t i = 0; i < N_HEADS; i++) {
+		e->ip4[i] = head_find(insns, 4, protocols[i]);
+		e->ip6[i] = head_find(insns, 6, protocols[i]);
+	}
+}
+
 int
 expression_new(const char *text, enum expression_form form, uint32_t link_type,
     struct expression **ret, struct err *err)
@@ -95,6 +116,8 @@ expression_new(const char *text, enum expression_form form, uint32_t link_type,
 	*e = (struct expression){
 		.refs = 1, .link_type = link_type, .code = filter,
 	};
+	if (is_tuple)
+		find_heads(e);
 	*ret = e;
 	return E_OK;
 }
@@ -132,13 +155,34 @@ expression_match_packet(const struct expression *expression, const uint8_t *data
 	return filter_code_match(expression->code, &view);
 }
 
+/* From the beginning where nothing is known. */
+static const struct head *
+head_of(const struct expression *expression, const struct tuple *tuple)
+{
+	static const struct head none = { .end = HEAD_GOES_ON, .start = 0 };
+	const struct head *heads = tuple->version == 4 ? expression->ip4 : expression->ip6;
+
+	switch (tuple->protocol) {
+	case IPPROTO_TCP:
+		return &heads[HEAD_TCP];
+	case IPPROTO_UDP:
+		return &heads[HEAD_UDP];
+	default:
+		return &none;
+	}
+}
+
 bool
 expression_match_tuple(const struct expression *expression, const struct tuple *tuple)
 {
+	const struct head *head = head_of(expression, tuple);
 	uint8_t packet[TUPLE_PACKET_MAX];
-	size_t len = tuple_write(tuple, packet);
+	struct bpf_view view = { .data = packet, .is_offline = true };
 
-	return expression_match_packet(expression, packet, (uint32_t)len, (uint32_t)len);
+	if (head->end != HEAD_GOES_ON)
+		return head->end == HEAD_YES;
+	view.len = view.caplen = (uint32_t)tuple_write(tuple, packet);
+	return filter_code_match_from(expression->code, head->start, &view);
 }
 
 int

@@ -103,6 +103,15 @@ get_text(sqlite3_value *value, const char **ret)
 	return text != NULL || is_null(value);
 }
 
+/* The same with its length, of whatever bytes. */
+static inline bool
+get_sized_text(sqlite3_value *value, struct tuple_text *ret)
+{
+	ret->at = (const char *)sqlite3_value_text(value);
+	ret->len = ret->at == NULL ? 0 : (size_t)sqlite3_value_bytes(value);
+	return ret->at != NULL || is_null(value);
+}
+
 /* NULL and '' are port 0; also "445" and 445.0, as imports leave them. */
 static int64_t
 get_port(sqlite3_value *value)
@@ -147,26 +156,41 @@ find_expression(sqlite3_context *ctx, sqlite3_value *value, enum expression_form
 }
 
 /*
- * Argument 0, which is not NULL, compiled; NULL when that failed, which is
- * then the function's result.  Where the argument is a constant of the
- * statement SQLite keeps it as long as that runs.
+ * get_expression() where SQLite has none.  Apart, since it is once a statement
+ * and room for an error would be cleared at each row.
  */
-static struct expression *
-get_expression(sqlite3_context *ctx, const char *function, sqlite3_value *value,
+static __attribute__((noinline)) struct expression *
+make_expression(sqlite3_context *ctx, const char *function, sqlite3_value *value,
     enum expression_form form, uint32_t link_type)
 {
-	struct expression *e = sqlite3_get_auxdata(ctx, 0);
+	struct expression *e;
 	struct err err;
 
-	/* The link type may be another one in each row. */
-	if (e != NULL && expression_link_type(e) == link_type)
-		return e;
+	if (is_null(value))
+		return NULL;
 	if (find_expression(ctx, value, form, link_type, &e, &err) != E_OK) {
 		fail(ctx, function, &err);
 		return NULL;
 	}
 	sqlite3_set_auxdata(ctx, 0, expression_ref(e), drop_expression);
 	return e;
+}
+
+/*
+ * Argument 0 compiled; NULL when it is NULL, as then the result is, and when
+ * that failed, which is then the result.  Where the argument is a constant of
+ * the statement SQLite keeps it as long as that runs.
+ */
+static struct expression *
+get_expression(sqlite3_context *ctx, const char *function, sqlite3_value *value,
+    enum expression_form form, uint32_t link_type)
+{
+	struct expression *e = sqlite3_get_auxdata(ctx, 0);
+
+	/* The link type may be another one in each row. */
+	if (e != NULL && expression_link_type(e) == link_type)
+		return e;
+	return make_expression(ctx, function, value, form, link_type);
 }
 
 /* --- bpf_filter --- */
@@ -179,11 +203,11 @@ struct row {
 static bool
 read_row(const struct row *row, enum tuple_icmp icmp, struct tuple *ret)
 {
-	const char *src, *dst, *transport;
+	struct tuple_text src, dst, transport;
 
-	return get_text(row->src, &src) && get_text(row->dst, &dst) &&
-	    get_text(row->transport, &transport) && transport != NULL &&
-	    tuple_set_hosts(ret, src, dst) && tuple_set_transport(ret, transport) &&
+	return get_sized_text(row->src, &src) && get_sized_text(row->dst, &dst) &&
+	    get_sized_text(row->transport, &transport) &&
+	    tuple_read_hosts(ret, src, dst) && tuple_read_transport(ret, transport) &&
 	    tuple_set_ports(ret, get_port(row->sport), get_port(row->dport), icmp);
 }
 
@@ -196,8 +220,6 @@ filter_tuple(sqlite3_context *ctx, int n, sqlite3_value **args)
 	struct tuple tuple;
 
 	(void)n;
-	if (is_null(args[0]))
-		return;
 	e = get_expression(ctx, "bpf_filter", args[0], EXPRESSION_TUPLE, LINK_RAW_IP);
 	if (e == NULL)
 		return;
@@ -234,8 +256,6 @@ filter_connection(sqlite3_context *ctx, int n, sqlite3_value **args)
 	struct row row;
 
 	(void)n;
-	if (is_null(args[0]))
-		return;
 	e = get_expression(ctx, "bpf_filter", args[0], EXPRESSION_TUPLE_NO_ICMP, LINK_RAW_IP);
 	if (e == NULL)
 		return;

@@ -23,45 +23,57 @@ static const struct { const char *name; uint8_t protocol; } transports[] = {
 	{ "ipv6-icmp", IPPROTO_ICMPV6 },
 };
 
-/* inet_pton(AF_INET), whose call would be a seventh of a query's time. */
-static bool
-read_ip4(const char *text, uint8_t ret_addr[static 4])
+/*
+ * One to three digits, 0 to 255; "010" is ten to some and eight to others and
+ * taken by none.  Returns what follows, or NULL.
+ */
+static inline const char *
+read_byte(const char *text, uint8_t *ret)
 {
-	uint8_t addr[4];
+	unsigned number = (unsigned)(*text++ - '0'), digit;
+
+	if (number > 9)
+		return NULL;
+	for (int i = 1; i < NUMBER_LEN && (digit = (unsigned)(*text - '0')) <= 9; i++) {
+		if (number == 0)
+			return NULL;
+		number = number * 10 + digit;
+		text++;
+	}
+	*ret = (uint8_t)number;
+	return number <= UINT8_MAX ? text : NULL;
+}
+
+/*
+ * inet_pton(AF_INET), whose call would be a seventh of a query's time.  Of
+ * what it refuses ret_addr may hold the beginning.
+ */
+static bool
+read_ip4(struct tuple_text text, uint8_t ret_addr[static 4])
+{
+	const char *at = text.at;
 
 	for (int i = 0; i < 4; i++) {
-		unsigned number = 0, n_digits = 0;
-
-		while (*text >= '0' && *text <= '9' && n_digits < NUMBER_LEN) {
-			number = number * 10 + (unsigned)(*text++ - '0');
-			n_digits++;
-		}
-		/* "010" is ten to some and eight to others. */
-		if (n_digits == 0 || number > UINT8_MAX ||
-		    (n_digits > 1 && text[-(int)n_digits] == '0'))
+		at = read_byte(at, &ret_addr[i]);
+		if (at == NULL || *at != (i < 3 ? '.' : '\0'))
 			return false;
-		if (*text++ != (i < 3 ? '.' : '\0'))
-			return false;
-		addr[i] = (uint8_t)number;
+		at++;
 	}
-	memcpy(ret_addr, addr, sizeof(addr));
-	return true;
+	return at == text.at + text.len + 1;
 }
 
 /* Returns 4 or 6, or 0 for what is no address. */
 static uint8_t
-read_host(const char *text, uint8_t ret_addr[static 16])
+read_ip6(struct tuple_text text, uint8_t ret_addr[static 16])
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 	char plain[INET6_ADDRSTRLEN];
 	size_t len;
 
-	if (read_ip4(text, ret_addr))
-		return 4;
-	len = strcspn(text, "%");
-	if (len >= sizeof(plain))
+	len = strcspn(text.at, "%");
+	if (len >= sizeof(plain) || strlen(text.at) != text.len)
 		return 0;
-	memcpy(plain, text, len);
+	memcpy(plain, text.at, len);
 	plain[len] = '\0';
 	if (inet_pton(AF_INET6, plain, ret_addr) != 1)
 		return 0;
@@ -71,22 +83,22 @@ read_host(const char *text, uint8_t ret_addr[static 16])
 	return 4;
 }
 
-static bool
-is_unspecified(const char *text)
+static inline uint8_t
+read_host(struct tuple_text text, uint8_t ret_addr[static 16])
 {
-	return text == NULL || text[0] == '\0';
+	return read_ip4(text, ret_addr) ? 4 : read_ip6(text, ret_addr);
 }
 
 bool
-tuple_set_hosts(struct tuple *tuple, const char *src, const char *dst)
+tuple_read_hosts(struct tuple *tuple, struct tuple_text src, struct tuple_text dst)
 {
 	uint8_t src_version = 0, dst_version = 0;
 
 	memset(tuple->src, 0, sizeof(tuple->src));
 	memset(tuple->dst, 0, sizeof(tuple->dst));
-	if (!is_unspecified(src) && (src_version = read_host(src, tuple->src)) == 0)
+	if (src.len > 0 && (src_version = read_host(src, tuple->src)) == 0)
 		return false;
-	if (!is_unspecified(dst) && (dst_version = read_host(dst, tuple->dst)) == 0)
+	if (dst.len > 0 && (dst_version = read_host(dst, tuple->dst)) == 0)
 		return false;
 	if (src_version == 0)
 		src_version = dst_version == 0 ? 4 : dst_version;
@@ -94,6 +106,18 @@ tuple_set_hosts(struct tuple *tuple, const char *src, const char *dst)
 		dst_version = src_version;
 	tuple->version = src_version;
 	return src_version == dst_version;
+}
+
+static struct tuple_text
+text_of(const char *text)
+{
+	return (struct tuple_text){ text, text == NULL ? 0 : strlen(text) };
+}
+
+bool
+tuple_set_hosts(struct tuple *tuple, const char *src, const char *dst)
+{
+	return tuple_read_hosts(tuple, text_of(src), text_of(dst));
 }
 
 /* Three digits at most; false for what is no protocol number. */
@@ -140,6 +164,20 @@ tuple_set_transport(struct tuple *tuple, const char *text)
 	return (read_name(text, tuple->version, &tuple->protocol) ||
 	    read_number(text, &tuple->protocol)) &&
 	    tuple_is_protocol(tuple->version, tuple->protocol);
+}
+
+bool
+tuple_read_transport(struct tuple *tuple, struct tuple_text text)
+{
+	/* What nearly all rows say, without a search. */
+	if (text.len == 3 && memcmp(text.at, "tcp", 3) == 0)
+		tuple->protocol = IPPROTO_TCP;
+	else if (text.len == 3 && memcmp(text.at, "udp", 3) == 0)
+		tuple->protocol = IPPROTO_UDP;
+	else
+		return text.at != NULL && strlen(text.at) == text.len &&
+		    tuple_set_transport(tuple, text.at);
+	return true;
 }
 
 static bool

@@ -38,6 +38,20 @@ enum tuple_icmp { TUPLE_ICMP_IS_TYPE_AND_CODE, TUPLE_ICMP_IS_UNKNOWN };
 bool tuple_set_hosts(struct tuple *tuple, const char *src, const char *dst) MUST_CHECK;
 
 /*
+ * A text whose length is known: len bytes and a NUL, or at is NULL and len 0.
+ * One with a NUL among the bytes is neither a host nor a transport.
+ */
+struct tuple_text {
+	const char	*at;
+	size_t		 len;
+};
+
+/* tuple_set_hosts() and tuple_set_transport() of such texts, without a pass to find their ends. */
+bool tuple_read_hosts(struct tuple *tuple, struct tuple_text src,
+    struct tuple_text dst) MUST_CHECK;
+bool tuple_read_transport(struct tuple *tuple, struct tuple_text text) MUST_CHECK;
+
+/*
  * The protocol, after the hosts: tcp, tls, udp, dtls, sctp, icmp (between IPv6
  * hosts ICMPv6, as Zeek writes it), icmp6, icmpv6, ipv6-icmp (IPv6 hosts
  * only) in any case, or a decimal number.  False for anything else and for

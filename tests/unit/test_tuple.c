@@ -75,6 +75,32 @@ ipv4_is_what_inet_pton_takes(void **state)
 	assert_in_range(n_taken, 10000, 290000);
 }
 
+/* A text that goes on behind a NUL is not what stands before it. */
+static void
+texts_have_a_length(void **state)
+{
+	static const struct { struct tuple_text host, transport; bool is_host, is_transport; }
+	    rows[] = {
+		{ { "10.0.0.1", 8 }, { "tcp", 3 }, true, true },
+		{ { "10.0.0.1\0x", 10 }, { "udp\0x", 5 }, false, false },
+		{ { "::ffff:10.0.0.1", 15 }, { "UDP", 3 }, true, true },
+		{ { "::ffff:10.0.0.1\0", 16 }, { "17\0", 3 }, false, false },
+		{ { "10.0.0.1%\0", 10 }, { "sctp\0", 5 }, false, false },
+		{ { "", 0 }, { "", 0 }, true, false }, { { NULL, 0 }, { NULL, 0 }, true, false },
+		{ { "\0", 1 }, { "\0", 1 }, false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct tuple_text other = { "10.0.0.2", 8 };
+		struct tuple t;
+
+		assert_int_equal(tuple_read_hosts(&t, rows[i].host, other), rows[i].is_host);
+		assert_int_equal(tuple_read_hosts(&t, other, rows[i].host), rows[i].is_host);
+		assert_int_equal(tuple_read_transport(&t, rows[i].transport), rows[i].is_transport);
+	}
+}
+
 static void
 transports_are_names_and_numbers(void **state)
 {
@@ -185,6 +211,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hosts_are_read_as_logs_write_them),
 		cmocka_unit_test(ipv4_is_what_inet_pton_takes),
+		cmocka_unit_test(texts_have_a_length),
 		cmocka_unit_test(transports_are_names_and_numbers),
 		cmocka_unit_test(ports_count_where_the_protocol_has_them),
 		cmocka_unit_test(a_packet_holds_what_the_connection_says),
