@@ -69,6 +69,15 @@ bool filter_mentions_tags(const char *text);
 bool filter_is_keyword(const char *word);
 
 /*
+ * The first word that libpcap could look up as the name of a host or net,
+ * which may ask the network; false when there is none.  Names of ports and
+ * protocols, which stand in files, are not meant.  Errs on the side of finding
+ * one: what is no word of the language, number or address, and stands where
+ * not only a port or protocol can, is a name.  filter_names.c.
+ */
+bool filter_find_host_name(const char *text, const char **ret_name, size_t *ret_len);
+
+/*
  * n words joined by blanks.  The caller frees *ret_text.  E_USAGE when longer
  * than PROTO_MAX_FILTER_TEXT, E_NOMEM.
  */

@@ -12,6 +12,7 @@
 
 enum {
 	SHOWN_TEXT = 80,	/* in messages: leaves room for the cause */
+	SHOWN_NAME = 64,
 	INSN_TEXT_LEN = 96,	/* one instruction and a newline */
 };
 
@@ -90,6 +91,21 @@ find_heads(struct expression *e)
 	}
 }
 
+/* Who may write an expression, a database's author say, may not make us ask the network. */
+static int
+check_names(const char *text, struct err *err)
+{
+	const char *name;
+	size_t len;
+
+	if (!filter_find_host_name(text, &name, &len))
+		return E_OK;
+	return err_set(err, E_FILTER, "filter '%.*s%s': name '%.*s': names of hosts are not "
+	    "looked up from SQL: write the address", SHOWN_TEXT, text,
+	    strlen(text) > SHOWN_TEXT ? "..." : "", len < SHOWN_NAME ? (int)len : SHOWN_NAME,
+	    name);
+}
+
 int
 expression_new(const char *text, enum expression_form form, uint32_t link_type,
     struct expression **ret, struct err *err)
@@ -97,8 +113,11 @@ expression_new(const char *text, enum expression_form form, uint32_t link_type,
 	bool is_tuple = form != EXPRESSION_PACKET;
 	struct filter_code *filter;
 	struct expression *e;
-	int code = compile(text, link_type, &filter, err);
+	int code = check_names(text, err);
 
+	if (code != E_OK)
+		return code;
+	code = compile(text, link_type, &filter, err);
 	if (code == E_FILTER && is_tuple)
 		return blame_link_layer(text, err);
 	if (code == E_OK && is_tuple) {

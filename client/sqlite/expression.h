@@ -4,8 +4,8 @@
  *
  * The plain C call behind the SQL functions.  One expression is used by one
  * thread at a time; making them is safe from any thread, since libpcap's
- * compiler runs one at a time.  Names in an expression are looked up while it
- * is compiled.
+ * compiler runs one at a time.  Names of ports and protocols are looked up in
+ * local files while it is compiled; those of hosts and nets are refused.
  */
 #ifndef CLIENT_SQLITE_EXPRESSION_H
 #define CLIENT_SQLITE_EXPRESSION_H
@@ -32,7 +32,7 @@ struct expression;
  *
  * E_FILTER  "filter 'TEXT': compile for RAW (Raw IP): MESSAGE", the message
  *           libpcap's, or "filter 'TEXT': cannot be answered from a
- *           connection: CAUSE"
+ *           connection: CAUSE", or "filter 'TEXT': name 'NAME': ..."
  * E_NOMEM
  * E_TOOBIG  text longer than PROTO_MAX_FILTER_TEXT
  */

