@@ -192,6 +192,29 @@ is_icmp(uint8_t protocol)
 	return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
 }
 
+/*
+ * Where the answer to a request has a type of its own Zeek writes that one
+ * instead of the code, which is 0 in both.
+ */
+static bool
+is_counterpart(uint8_t protocol, int64_t type, int64_t other)
+{
+	static const struct { uint8_t protocol, one, other; } pairs[] = {
+		{ IPPROTO_ICMP, 8, 0 }, { IPPROTO_ICMP, 9, 10 }, { IPPROTO_ICMP, 13, 14 },
+		{ IPPROTO_ICMP, 15, 16 }, { IPPROTO_ICMP, 17, 18 },
+		{ IPPROTO_ICMPV6, 128, 129 }, { IPPROTO_ICMPV6, 130, 131 },
+		{ IPPROTO_ICMPV6, 133, 134 }, { IPPROTO_ICMPV6, 135, 136 },
+		{ IPPROTO_ICMPV6, 139, 140 }, { IPPROTO_ICMPV6, 144, 145 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+		if (pairs[i].protocol == protocol &&
+		    ((pairs[i].one == type && pairs[i].other == other) ||
+		    (pairs[i].one == other && pairs[i].other == type)))
+			return true;
+	return false;
+}
+
 bool
 tuple_set_ports(struct tuple *tuple, int64_t sport, int64_t dport, enum tuple_icmp icmp)
 {
@@ -206,6 +229,8 @@ tuple_set_ports(struct tuple *tuple, int64_t sport, int64_t dport, enum tuple_ic
 		return false;
 	tuple->sport = (uint16_t)sport;
 	tuple->dport = (uint16_t)dport;
+	if (is_icmp(tuple->protocol) && is_counterpart(tuple->protocol, sport, dport))
+		tuple->dport = 0;
 	return true;
 }
 

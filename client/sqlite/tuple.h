@@ -61,8 +61,9 @@ bool tuple_set_transport(struct tuple *tuple, const char *text) MUST_CHECK;
 
 /*
  * The ports, after the transport: 0 to 65535 for TCP, UDP and SCTP, type and
- * code, 0 to 255, for ICMP if icmp says so.  Nothing of others is looked at.
- * False for a number out of range.
+ * code, 0 to 255, for ICMP if icmp says so; where Zeek writes the type of the
+ * answer in the place of the code (135 and 136), the code is 0.  Nothing of
+ * others is looked at.  False for a number out of range.
  */
 bool tuple_set_ports(struct tuple *tuple, int64_t sport, int64_t dport,
     enum tuple_icmp icmp) MUST_CHECK;

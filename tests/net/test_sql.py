@@ -102,6 +102,28 @@ def test_columns_of_zeek_work_as_they_are(db):
     assert uids("tcp dst port 443") == ["text"]
 
 
+ZEEKS_PAIRS = {"icmp": ((8, 0), (9, 10), (13, 14), (15, 16), (17, 18)),
+               "icmp6": ((128, 129), (130, 131), (133, 134), (135, 136), (139, 140), (144, 145))}
+
+
+@pytest.mark.parametrize("layer", ZEEKS_PAIRS)
+def test_zeeks_type_of_the_answer_is_no_code(db, layer):
+    hosts = "'10.0.0.1', '10.0.0.2'" if layer == "icmp" else "'fe80::1', 'ff02::1'"
+
+    def code(kind, second):
+        found = [found for found in range(256) if value(
+            db, f"SELECT bpf_filter('{layer}[0] = {kind} and {layer}[1] = {found}', "
+            f"{hosts}, {kind}, {second}, 'icmp')")]
+        assert len(found) == 1
+        return found[0]
+    for pair in ZEEKS_PAIRS[layer]:
+        for kind, other in (pair, pair[::-1]):
+            assert code(kind, other) == 0
+            assert code(kind, 0) == 0
+            assert code(kind, other + 1) == other + 1
+    assert code(3, 1) == 1 and code(136, 128) == 128
+
+
 @pytest.mark.parametrize("given", [
     "'10.0.0.1', 'fd00::1', 1, 2, 'tcp'", "'fd00::1', '10.0.0.1', 1, 2, 'tcp'",
     "'nonsense', '10.0.0.1', 1, 2, 'tcp'", "'10.0.0.1', '10.0.0', 1, 2, 'tcp'",

@@ -178,6 +178,35 @@ a_packet_holds_what_the_connection_says(void **state)
 	assert_int_equal(packet[41], 3);
 }
 
+static void
+the_type_of_the_answer_is_no_code(void **state)
+{
+	static const struct { const char *host, *transport; uint8_t type, other, code; } rows[] = {
+		{ "10.0.0.1", "icmp", 8, 0, 0 }, { "10.0.0.1", "icmp", 0, 8, 0 },
+		{ "10.0.0.1", "icmp", 9, 10, 0 }, { "10.0.0.1", "icmp", 14, 13, 0 },
+		{ "10.0.0.1", "icmp", 15, 16, 0 }, { "10.0.0.1", "1", 18, 17, 0 },
+		{ "fe80::1", "icmp", 128, 129, 0 }, { "fe80::1", "icmp", 131, 130, 0 },
+		{ "fe80::1", "icmp", 134, 133, 0 }, { "fe80::1", "icmp6", 135, 136, 0 },
+		{ "fe80::1", "icmp", 139, 140, 0 }, { "fe80::1", "58", 144, 145, 0 },
+		{ "fe80::1", "icmp", 135, 0, 0 }, { "10.0.0.1", "icmp", 3, 1, 1 },
+		{ "10.0.0.1", "icmp", 8, 9, 9 }, { "10.0.0.1", "icmp", 10, 11, 11 },
+		{ "10.0.0.1", "icmp", 135, 136, 136 }, { "fe80::1", "icmp", 8, 10, 10 },
+		{ "fe80::1", "icmp", 129, 130, 130 }, { "fe80::1", "icmp", 9, 10, 10 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct tuple t;
+
+		assert_true(tuple_set_hosts(&t, rows[i].host, ""));
+		assert_true(tuple_set_transport(&t, rows[i].transport));
+		assert_true(tuple_set_ports(&t, rows[i].type, rows[i].other,
+		    TUPLE_ICMP_IS_TYPE_AND_CODE));
+		assert_int_equal(t.sport, rows[i].type);
+		assert_int_equal(t.dport, rows[i].code);
+	}
+}
+
 /* What a shape calls fixed is so in packets, what it calls undefined is 0 but for 0x05. */
 static void
 shapes_say_what_packets_hold(void **state)
@@ -215,6 +244,7 @@ main(void)
 		cmocka_unit_test(transports_are_names_and_numbers),
 		cmocka_unit_test(ports_count_where_the_protocol_has_them),
 		cmocka_unit_test(a_packet_holds_what_the_connection_says),
+		cmocka_unit_test(the_type_of_the_answer_is_no_code),
 		cmocka_unit_test(shapes_say_what_packets_hold),
 	};
 
