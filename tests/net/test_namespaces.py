@@ -272,12 +272,9 @@ def test_what_is_kept_is_what_is_configured(lab, conf, kept):
     assert status(agent.pid)["Seccomp"] == "2"
     check_net(agent.net_pid, expected_user())
     has_names = "blue" in conf or "all" in conf
-    # This test's own root may be a folder of the machine's.
-    ours = os.readlink("/proc/self/root")
-    assert os.readlink(f"/proc/{agent.pid}/root") == \
-        (os.path.join(ours, "run") if has_names else ours)
-    # What another namespace would be: it is back at home.
-    assert os.readlink(f"/proc/{agent.pid}/ns/net") == os.readlink(f"/proc/{agent.net_pid}/ns/net")
+    # By what they are: their names depend on where this test's own root is.
+    root = os.stat("/run" if has_names else "/")
+    assert os.path.samestat(os.stat(f"/proc/{agent.pid}/root/"), root)
 
 
 def test_without_the_capability_the_start_says_so(lab):
