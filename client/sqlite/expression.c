@@ -91,13 +91,20 @@ find_heads(struct expression *e)
 	}
 }
 
-/* Who may write an expression, a database's author say, may not make us ask the network. */
+/*
+ * Who may write an expression, a database's author say, may neither make us
+ * ask the network nor keep the compiler busy with a long text.
+ */
 static int
-check_names(const char *text, struct err *err)
+check_text(const char *text, struct err *err)
 {
 	const char *name;
 	size_t len;
 
+	if (strlen(text) > EXPRESSION_TEXT_MAX)
+		return err_set(err, E_TOOBIG, "filter '%.*s...': longer than %d bytes: write "
+		    "several, joined by SQL's AND and OR", SHOWN_TEXT, text,
+		    EXPRESSION_TEXT_MAX);
 	if (!filter_find_host_name(text, &name, &len))
 		return E_OK;
 	return err_set(err, E_FILTER, "filter '%.*s%s': name '%.*s': names of hosts are not "
@@ -113,7 +120,7 @@ expression_new(const char *text, enum expression_form form, uint32_t link_type,
 	bool is_tuple = form != EXPRESSION_PACKET;
 	struct filter_code *filter;
 	struct expression *e;
-	int code = check_names(text, err);
+	int code = check_text(text, err);
 
 	if (code != E_OK)
 		return code;

@@ -24,6 +24,8 @@ enum expression_form {
 	EXPRESSION_TUPLE_NO_ICMP,	/* tuples; ICMP's type and code are unknown */
 };
 
+enum { EXPRESSION_TEXT_MAX = 4096 };	/* bytes */
+
 struct expression;
 
 /*
@@ -34,7 +36,7 @@ struct expression;
  *           libpcap's, or "filter 'TEXT': cannot be answered from a
  *           connection: CAUSE", or "filter 'TEXT': name 'NAME': ..."
  * E_NOMEM
- * E_TOOBIG  text longer than PROTO_MAX_FILTER_TEXT
+ * E_TOOBIG  text longer than EXPRESSION_TEXT_MAX
  */
 int expression_new(const char *text, enum expression_form form, uint32_t link_type,
     struct expression **ret, struct err *err) MUST_CHECK;

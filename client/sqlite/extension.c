@@ -378,7 +378,6 @@ sqlite3_bpffilter_init(sqlite3 *db, char **ret_message, const sqlite3_api_routin
 	int code = SQLITE_OK;
 
 	SQLITE_EXTENSION_INIT2(api);
-	(void)ret_message;
 	if (connection_new(&c) != E_OK)
 		return SQLITE_NOMEM;
 	for (size_t i = 0; i < ARRAY_LEN(functions) && code == SQLITE_OK; i++) {
@@ -388,5 +387,9 @@ sqlite3_bpffilter_init(sqlite3 *db, char **ret_message, const sqlite3_api_routin
 		    FLAGS, c, functions[i].call, NULL, NULL, connection_unref);
 	}
 	connection_unref(c);
+	/* Loaded once more, say, by a statement that another one is running beside. */
+	if (code != SQLITE_OK && ret_message != NULL)
+		*ret_message = sqlite3_mprintf("bpf_filter: functions: define: %s",
+		    sqlite3_errmsg(db));
 	return code;
 }

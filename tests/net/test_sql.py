@@ -323,8 +323,15 @@ def test_bad_arguments_are_told(db, sql, words):
 
 
 def test_an_expression_that_is_too_long_is_told(db):
-    text = error(db, f"SELECT bpf_filter(?, {ONE})", "tcp or " * 100_000 + "udp")
-    assert "more than 65536 bytes" in text and len(text) < 2000
+    for expression in ("tcp".ljust(4097), "tcp or " * 100_000 + "udp"):
+        text = error(db, f"SELECT bpf_filter(?, {ONE})", expression)
+        assert "longer than 4096 bytes" in text and len(text) < 2000
+    assert value(db, f"SELECT bpf_filter(?, {ONE})", "tcp".ljust(4096)) == 1
+
+
+def test_loading_it_beside_a_running_statement_says_why_not():
+    status, _, err = sqlext.shell(f"SELECT load_extension('{sqlext.EXTENSION}');\n")
+    assert status != 0 and "bpf_filter: functions: define: unable to" in err
 
 
 def test_a_bad_expression_ends_the_shells_query_with_its_status():
