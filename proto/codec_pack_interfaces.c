@@ -1,6 +1,17 @@
 #include "proto/codec_pack_int.h"
 
 static int
+fill_addresses(struct arena *arena, char (*in)[64], uint32_t n, char ***ret_addresses,
+    size_t *ret_n)
+{
+	if (n == 0)
+		return E_OK;
+	*ret_addresses = pack_borrow_strings(arena, in[0], sizeof(in[0]), n);
+	*ret_n = n;
+	return *ret_addresses != NULL ? E_OK : E_NOMEM;
+}
+
+static int
 fill_interface(struct arena *arena, const struct msg_interface *in,
     Capture__Interface *out)
 {
@@ -20,12 +31,8 @@ fill_interface(struct arena *arena, const struct msg_interface *in,
 	out->driver = pack_borrow(in->driver);
 	out->speed_mbps = in->speed_mbps;
 	out->time_stamp_types = in->time_stamp_types;
-	if (in->n_addresses == 0)
-		return E_OK;
-	out->addresses = pack_borrow_strings(arena, in->addresses[0],
-	    sizeof(in->addresses[0]), in->n_addresses);
-	out->n_addresses = in->n_addresses;
-	return out->addresses != NULL ? E_OK : E_NOMEM;
+	return fill_addresses(arena, in->addresses, in->n_addresses,
+	    &out->addresses, &out->n_addresses);
 }
 
 int
@@ -60,12 +67,8 @@ pack_capture_interface(struct arena *arena,
 	out->filter_place = in->filter_place;
 	out->network_namespace = pack_borrow(in->network_namespace);
 	out->time_stamp_type = in->time_stamp_type;
-	if (in->n_addresses == 0)
-		return E_OK;
-	out->addresses = pack_borrow_strings(arena, in->addresses[0],
-	    sizeof(in->addresses[0]), in->n_addresses);
-	out->n_addresses = in->n_addresses;
-	return out->addresses != NULL ? E_OK : E_NOMEM;
+	return fill_addresses(arena, in->addresses, in->n_addresses,
+	    &out->addresses, &out->n_addresses);
 }
 
 int

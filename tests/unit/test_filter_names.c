@@ -36,7 +36,10 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 {
 	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
-	if (node != NULL && !is_address(node)) {
+	/* What may only be a number is looked up nowhere. */
+	bool is_number = hints != NULL && (hints->ai_flags & AI_NUMERICHOST) != 0;
+
+	if (node != NULL && !is_number && !is_address(node)) {
 		n_asked++;
 		return EAI_NONAME;
 	}
