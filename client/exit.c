@@ -36,6 +36,7 @@ exit_status_of(int err_code)
 	case E_BADMSG:
 	case E_TOOBIG:
 	case E_STATE:
+	case E_GONE:
 	case E_BUG:
 		break;
 	}

@@ -160,8 +160,10 @@ is_allowed(enum sensor_state state, enum msg_type type)
 	case MSG_EVENT:
 	case MSG_FILTER_CHANGED:
 	case MSG_INTERFACE_ADDED:
+	case MSG_WATERMARK:
 		return state == SENSOR_STREAMING;
 	case MSG_LIST_REQUEST:
+	case MSG_RESUME:
 	case MSG_START:
 	case MSG_UPDATE_FILTER:
 	case MSG_ACK:

@@ -33,6 +33,7 @@ static const struct {
 	{ E_UNREACHABLE, "E_UNREACHABLE", "unreachable" },
 	{ E_OUTPUT, "E_OUTPUT", "output failed" },
 	{ E_USAGE, "E_USAGE", "usage error" },
+	{ E_GONE, "E_GONE", "no such capture" },
 };
 
 int
@@ -123,5 +124,5 @@ err_text(int code)
 bool
 err_is_code(int code)
 {
-	return code <= E_OK && code >= E_USAGE;
+	return code <= E_OK && code >= E_GONE;
 }

@@ -35,6 +35,7 @@ enum err_code {
 	E_UNREACHABLE = -20,	/* sensor: no name, no route, port closed */
 	E_OUTPUT = -21,		/* output file cannot be written */
 	E_USAGE = -22,		/* command line */
+	E_GONE = -23,		/* what was to be resumed is not there */
 };
 
 enum { ERR_WHAT_LEN = 256 };

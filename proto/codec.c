@@ -176,14 +176,18 @@ msg_free(struct msg *msg)
 	case MSG_INTERFACE_ADDED:
 		free(msg->interface_added.interface.addresses);
 		break;
+	case MSG_GAP:
+		free(msg->gap.by_interface);
+		break;
 	case MSG_ERROR:
 	case MSG_HELLO:
 	case MSG_LIST_REQUEST:
 	case MSG_ACK:
 	case MSG_STOP:
 	case MSG_PING:
+	case MSG_RESUME:
+	case MSG_WATERMARK:
 	case MSG_PACKET_BATCH:
-	case MSG_GAP:
 	case MSG_PONG:
 	case MSG_EVENT:
 	case MSG_NEED_PROGRAMS:
@@ -216,6 +220,8 @@ msg_type_name(enum msg_type type)
 	case MSG_PLAN:			return "Plan";
 	case MSG_FILTER_CHANGED:	return "FilterChanged";
 	case MSG_INTERFACE_ADDED:	return "InterfaceAdded";
+	case MSG_RESUME:		return "Resume";
+	case MSG_WATERMARK:		return "Watermark";
 	}
 	return "unknown";
 }

@@ -20,14 +20,17 @@
 enum msg_type {
 	MSG_ERROR = 1, MSG_HELLO = 2,
 	MSG_LIST_REQUEST = 3, MSG_START = 4, MSG_ACK = 5, MSG_STOP = 6,
-	MSG_PING = 7, MSG_UPDATE_FILTER = 8,
+	MSG_PING = 7, MSG_UPDATE_FILTER = 8, MSG_RESUME = 9,
 	MSG_INTERFACE_LIST = 16, MSG_STARTED = 17, MSG_PACKET_BATCH = 18, MSG_GAP = 19,
 	MSG_STATS = 20, MSG_ENDED = 21, MSG_PONG = 22,
 	MSG_EVENT = 23, MSG_NEED_PROGRAMS = 24, MSG_PLAN = 25,
-	MSG_FILTER_CHANGED = 26, MSG_INTERFACE_ADDED = 27,
+	MSG_FILTER_CHANGED = 26, MSG_INTERFACE_ADDED = 27, MSG_WATERMARK = 28,
 };
 
-enum gap_reason { GAP_LOG_FULL = 1 };
+enum gap_reason {
+	GAP_LOG_FULL = 1,	/* the agent's log had no room */
+	GAP_INTERRUPTED = 2,	/* Stop.now: nobody wanted to wait for them */
+};
 
 struct msg_error { int code; char text[PROTO_MAX_TEXT + 1]; };
 
@@ -102,6 +105,19 @@ struct msg_start {
 	enum start_direction direction;
 	uint32_t	 sample, sample_flows;	/* 1 in so many; 0: all */
 	enum time_stamp_type time_stamp_type;
+	uint32_t	 linger_ms;		/* 0: the capture ends with its connection */
+	uint32_t	 heartbeat_ms;		/* 0: PROTO_HEARTBEAT_MS; else in its bounds */
+	uint64_t	 max_duration_ms;	/* 0: no end */
+};
+
+/* Who knows it may resume the capture (as the same identity). */
+struct capture_token { uint8_t bytes[PROTO_TOKEN_LEN]; };
+
+struct msg_resume {
+	uint64_t	 capture_id;
+	struct capture_token token;
+	uint64_t	 next_sequence;		/* never 0 */
+	uint64_t	 announcements;
 };
 
 struct msg_need_programs {
@@ -138,6 +154,14 @@ struct msg_started {
 	uint64_t	 ring_bytes, log_bytes;
 	char		 notes[PROTO_MAX_TEXT + 1];
 	struct wall_ns	 start;
+	uint64_t	 capture_id;
+	struct capture_token token;
+	bool		 has_token;		/* else it cannot be resumed */
+	uint32_t	 linger_ms;
+	uint32_t	 heartbeat_ms;		/* in its bounds */
+	uint64_t	 next_sequence;		/* never 0 */
+	uint64_t	 announcements;		/* before this message */
+	uint32_t	 update_number;
 };
 
 enum plan_part {
@@ -176,12 +200,15 @@ struct msg_gap {
 	uint64_t	 packets, bytes;
 	struct wall_ns	 first, last;
 	enum gap_reason	 reason;
+	uint32_t	 n_interfaces;
+	uint64_t	*by_interface;		/* packets; the sum is at most packets */
 };
 
 struct msg_interface_stats {
 	uint64_t	 received, dropped_kernel, dropped_interface;
 	uint64_t	 batched, dropped_agent, dropped_filter_change;
 	uint64_t	 freezes;		/* times that the ring was full */
+	uint64_t	 lost_packets;		/* of batched: in gaps */
 };
 
 struct msg_stats {
@@ -191,6 +218,8 @@ struct msg_stats {
 };
 
 struct msg_ack { uint64_t sequence; };
+
+struct msg_stop { bool now; };
 
 struct msg_ended {
 	int		 code;
@@ -237,6 +266,8 @@ struct msg_interface_added {
 	uint64_t	 sequence;
 };
 
+struct msg_watermark { uint64_t sequence; struct wall_ns time; };
+
 struct msg_ping { int64_t client_time_ns; };
 struct msg_pong { int64_t client_time_ns, received_ns, sent_ns; };
 
@@ -251,6 +282,9 @@ struct msg {
 		struct msg_gap gap;
 		struct msg_stats stats;
 		struct msg_ack ack;
+		struct msg_stop stop;
+		struct msg_resume resume;
+		struct msg_watermark watermark;
 		struct msg_ended ended;
 		struct msg_ping ping;
 		struct msg_pong pong;

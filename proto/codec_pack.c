@@ -66,6 +66,25 @@ fill_gap(const struct msg_gap *in, Capture__Gap *out)
 	out->first_time_ns = in->first.ns;
 	out->last_time_ns = in->last.ns;
 	out->reason = in->reason;
+	out->n_interface_packets = in->n_interfaces;
+	out->interface_packets = in->by_interface;
+}
+
+ProtobufCBinaryData
+pack_borrow_token(const struct capture_token *token)
+{
+	union { const uint8_t *in; uint8_t *out; } u = { .in = token->bytes };
+
+	return (ProtobufCBinaryData){ .len = sizeof(token->bytes), .data = u.out };
+}
+
+static void
+fill_resume(const struct msg_resume *in, Capture__Resume *out)
+{
+	out->capture_id = in->capture_id;
+	out->token = pack_borrow_token(&in->token);
+	out->next_sequence = in->next_sequence;
+	out->announcements = in->announcements;
 }
 
 static void
@@ -110,6 +129,7 @@ struct bodies {
 	Capture__Stop stop;
 	Capture__Ping ping;
 	Capture__UpdateFilter update_filter;
+	Capture__Resume resume;
 	Capture__InterfaceList interface_list;
 	Capture__Started started;
 	Capture__Gap gap;
@@ -121,6 +141,7 @@ struct bodies {
 	Capture__Plan plan;
 	Capture__FilterChanged filter_changed;
 	Capture__InterfaceAdded interface_added;
+	Capture__Watermark watermark;
 };
 
 /* Point the envelope at its body, initialised. */
@@ -152,6 +173,16 @@ fill_plain(const struct msg *msg, struct bodies *b, Capture__Envelope *envelope)
 		return E_OK;
 	case MSG_STOP:
 		USE(stop);
+		b->stop.now = msg->stop.now;
+		return E_OK;
+	case MSG_RESUME:
+		USE(resume);
+		fill_resume(&msg->resume, &b->resume);
+		return E_OK;
+	case MSG_WATERMARK:
+		USE(watermark);
+		b->watermark.sequence = msg->watermark.sequence;
+		b->watermark.time_ns = msg->watermark.time.ns;
 		return E_OK;
 	case MSG_PING:
 		USE(ping);

@@ -116,6 +116,9 @@ pack_start(struct arena *arena, const struct msg_start *in, Capture__Start *out)
 	out->kernel_only = in->kernel_only;
 	out->plan_only = in->plan_only;
 	out->time_stamp_type = in->time_stamp_type;
+	out->linger_ms = in->linger_ms;
+	out->heartbeat_ms = in->heartbeat_ms;
+	out->max_duration_ms = in->max_duration_ms;
 	out->n_filters = in->n_filters;
 	if (fill_filters(arena, in->filters, in->n_filters, &out->filters) !=
 	    E_OK)

@@ -19,6 +19,7 @@
 char *pack_borrow(const char *s);
 uint32_t *pack_borrow_numbers(const uint32_t *numbers);
 ProtobufCBinaryData pack_borrow_mac(const uint8_t mac[6], bool has_mac);
+ProtobufCBinaryData pack_borrow_token(const struct capture_token *token);
 
 /*
  * n pointers to n zeroed items of size bytes each, as protobuf-c keeps

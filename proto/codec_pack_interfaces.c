@@ -83,6 +83,14 @@ pack_started(struct arena *arena, const struct msg_started *in,
 	out->log_bytes = in->log_bytes;
 	out->notes = pack_borrow(in->notes);
 	out->start_time_ns = in->start.ns;
+	out->capture_id = in->capture_id;
+	if (in->has_token)
+		out->token = pack_borrow_token(&in->token);
+	out->linger_ms = in->linger_ms;
+	out->heartbeat_ms = in->heartbeat_ms;
+	out->next_sequence = in->next_sequence;
+	out->announcements = in->announcements;
+	out->update_number = in->update_number;
 	out->n_interfaces = n;
 	out->interfaces = pack_alloc_items(arena, n, sizeof(*items), &items);
 	if (items == NULL)
@@ -127,6 +135,7 @@ pack_stats(struct arena *arena, const struct msg_stats *in, Capture__Stats *out)
 		items[i].dropped_filter_change =
 		    in->interfaces[i].dropped_filter_change;
 		items[i].freezes = in->interfaces[i].freezes;
+		items[i].lost_packets = in->interfaces[i].lost_packets;
 	}
 	return E_OK;
 }

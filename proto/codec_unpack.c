@@ -87,11 +87,34 @@ take_hello(const Capture__Hello *in, struct msg_hello *out)
 }
 
 static int
-take_gap(const Capture__Gap *in, struct msg_gap *out)
+take_gap_counts(struct arena *arena, const Capture__Gap *in, struct msg_gap *out)
+{
+	size_t n = in->n_interface_packets;
+	uint64_t left = in->packets;
+
+	if (n > PROTO_MAX_INTERFACES)
+		return E_BADMSG;
+	if (n == 0)
+		return E_OK;
+	out->by_interface = unpack_alloc_items(arena, n, sizeof(*out->by_interface));
+	if (out->by_interface == NULL)
+		return unpack_alloc_failure(arena);
+	out->n_interfaces = (uint32_t)n;
+	for (size_t i = 0; i < n; i++) {
+		if (in->interface_packets[i] > left)
+			return E_BADMSG;
+		left -= in->interface_packets[i];
+		out->by_interface[i] = in->interface_packets[i];
+	}
+	return E_OK;
+}
+
+static int
+take_gap(struct arena *arena, const Capture__Gap *in, struct msg_gap *out)
 {
 	if (in->first_sequence == 0 ||
 	    in->last_sequence < in->first_sequence ||
-	    in->reason != GAP_LOG_FULL)
+	    in->reason < GAP_LOG_FULL || in->reason > GAP_INTERRUPTED)
 		return E_BADMSG;
 	*out = (struct msg_gap){
 		.first_sequence = in->first_sequence,
@@ -100,9 +123,35 @@ take_gap(const Capture__Gap *in, struct msg_gap *out)
 		.bytes = in->bytes,
 		.first = { in->first_time_ns },
 		.last = { in->last_time_ns },
-		.reason = GAP_LOG_FULL,
+		.reason = (enum gap_reason)in->reason,
 	};
+	return take_gap_counts(arena, in, out);
+}
+
+int
+unpack_token(const ProtobufCBinaryData *in, struct capture_token *out)
+{
+	if (in->len != sizeof(out->bytes))
+		return E_BADMSG;
+	memcpy(out->bytes, in->data, sizeof(out->bytes));
 	return E_OK;
+}
+
+bool
+unpack_is_heartbeat(uint32_t ms)
+{
+	return ms >= PROTO_HEARTBEAT_MIN_MS && ms <= PROTO_HEARTBEAT_MAX_MS;
+}
+
+static int
+take_resume(const Capture__Resume *in, struct msg_resume *out)
+{
+	if (in->next_sequence == 0)
+		return E_BADMSG;
+	out->capture_id = in->capture_id;
+	out->next_sequence = in->next_sequence;
+	out->announcements = in->announcements;
+	return unpack_token(&in->token, &out->token);
 }
 
 static int
@@ -158,8 +207,8 @@ take_plain(const void *in, struct msg *out)
 		return take_error(in, &out->error);
 	case MSG_HELLO:
 		return take_hello(in, &out->hello);
-	case MSG_GAP:
-		return take_gap(in, &out->gap);
+	case MSG_RESUME:
+		return take_resume(in, &out->resume);
 	case MSG_EVENT:
 		return take_event(in, &out->event);
 	case MSG_NEED_PROGRAMS:
@@ -174,8 +223,14 @@ take_plain(const void *in, struct msg *out)
 	case MSG_PONG:
 		take_pong(in, &out->pong);
 		return E_OK;
-	case MSG_LIST_REQUEST:
 	case MSG_STOP:
+		out->stop.now = ((const Capture__Stop *)in)->now;
+		return E_OK;
+	case MSG_WATERMARK:
+		out->watermark.sequence = ((const Capture__Watermark *)in)->sequence;
+		out->watermark.time.ns = ((const Capture__Watermark *)in)->time_ns;
+		return E_OK;
+	case MSG_LIST_REQUEST:
 		return E_OK;
 	default:
 		return E_STATE;
@@ -207,6 +262,8 @@ take(struct arena *arena, const ProtobufCMessage *body, struct msg *out)
 		return unpack_filter_changed(arena, in, &out->filter_changed);
 	case MSG_INTERFACE_ADDED:
 		return unpack_interface_added(arena, in, &out->interface_added);
+	case MSG_GAP:
+		return take_gap(arena, in, &out->gap);
 	default:
 		return take_plain(in, out);
 	}
@@ -236,6 +293,8 @@ descriptor_of(uint64_t type)
 	case MSG_PLAN:		return &capture__plan__descriptor;
 	case MSG_FILTER_CHANGED: return &capture__filter_changed__descriptor;
 	case MSG_INTERFACE_ADDED: return &capture__interface_added__descriptor;
+	case MSG_RESUME:	return &capture__resume__descriptor;
+	case MSG_WATERMARK:	return &capture__watermark__descriptor;
 	default:		return NULL;
 	}
 }

@@ -136,7 +136,8 @@ unpack_start(struct arena *arena, const Capture__Start *in, struct msg_start *ou
 
 	if (in->direction > START_OUT || in->sample > PROTO_MAX_SAMPLE ||
 	    in->sample_flows > PROTO_MAX_SAMPLE ||
-	    in->time_stamp_type > TIME_STAMP_ADAPTER_UNSYNCED)
+	    in->time_stamp_type > TIME_STAMP_ADAPTER_UNSYNCED ||
+	    (in->heartbeat_ms != 0 && !unpack_is_heartbeat(in->heartbeat_ms)))
 		return E_BADMSG;
 	out->direction = (enum start_direction)in->direction;
 	out->time_stamp_type = (enum time_stamp_type)in->time_stamp_type;
@@ -150,6 +151,9 @@ unpack_start(struct arena *arena, const Capture__Start *in, struct msg_start *ou
 	out->ring_bytes = in->ring_bytes;
 	out->log_bytes = in->log_bytes;
 	out->max_packets = in->max_packets;
+	out->linger_ms = in->linger_ms;
+	out->heartbeat_ms = in->heartbeat_ms;
+	out->max_duration_ms = in->max_duration_ms;
 	code = take_filters(arena, in->filters, in->n_filters, &out->filters,
 	    &out->n_filters);
 	return code == E_OK ? take_requests(arena, in, out) : code;

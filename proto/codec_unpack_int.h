@@ -39,6 +39,12 @@ int unpack_string(const char *s, char *dst, size_t size,
 /* A code of a later version still has its text; positive ones are none. */
 int unpack_code(int32_t in, int *ret_code) MUST_CHECK;
 
+/* E_BADMSG unless it has its one length. */
+int unpack_token(const ProtobufCBinaryData *in, struct capture_token *out) MUST_CHECK;
+
+/* Is it one that a peer may ask for? */
+bool unpack_is_heartbeat(uint32_t ms);
+
 /*
  * The rest checks and copies one message each: E_OK, E_BADMSG or E_NOMEM.  On
  * failure, out holds what was taken so far, for msg_free().

@@ -136,8 +136,18 @@ unpack_started(struct arena *arena, const Capture__Started *in,
 
 	if (n == 0 || n > PROTO_MAX_INTERFACES || in->snaplen == 0 ||
 	    in->snaplen > PROTO_MAX_SNAPLEN ||
-	    UNPACK(in->notes, out->notes, MAY_BE_EMPTY) != E_OK)
+	    (in->heartbeat_ms != 0 && !unpack_is_heartbeat(in->heartbeat_ms)) ||
+	    UNPACK(in->notes, out->notes, MAY_BE_EMPTY) != E_OK ||
+	    (in->token.len != 0 && unpack_token(&in->token, &out->token) != E_OK))
 		return E_BADMSG;
+	out->has_token = in->token.len != 0;
+	out->capture_id = in->capture_id;
+	out->linger_ms = in->linger_ms;
+	out->heartbeat_ms = in->heartbeat_ms != 0 ? in->heartbeat_ms :
+	    PROTO_HEARTBEAT_MS;
+	out->next_sequence = in->next_sequence != 0 ? in->next_sequence : 1;
+	out->announcements = in->announcements;
+	out->update_number = in->update_number;
 	out->snaplen = in->snaplen;
 	out->ring_bytes = in->ring_bytes;
 	out->log_bytes = in->log_bytes;
@@ -187,6 +197,7 @@ unpack_stats(struct arena *arena, const Capture__Stats *in, struct msg_stats *ou
 			.dropped_filter_change =
 			    in->interfaces[i]->dropped_filter_change,
 			.freezes = in->interfaces[i]->freezes,
+			.lost_packets = in->interfaces[i]->lost_packets,
 		};
 	return E_OK;
 }

@@ -43,6 +43,26 @@ enum {
 	PROTO_MAX_SAMPLE = 1000000,	/* 1 in so many: fewer is no sample */
 	PROTO_MAX_NAME = 255,		/* host, interface, program names */
 	PROTO_MAX_TEXT = 1024,		/* an error's, an event's or a note's text */
+
+	PROTO_TOKEN_LEN = 32,		/* bytes nobody guesses */
+
+	/*
+	 * Silence after which the other side is dead.  Below the bounds a busy
+	 * machine looks dead; above them nobody waits.  Each side speaks three
+	 * times as often.
+	 */
+	PROTO_HEARTBEAT_MS = 6000,
+	PROTO_HEARTBEAT_MIN_MS = 1000,
+	PROTO_HEARTBEAT_MAX_MS = 3600 * 1000,
+
+	PROTO_WATERMARK_MS = 250,	/* a hole begins at most so much too early */
+
+	/*
+	 * Announcements that an agent keeps for a Resume, so many and together
+	 * so many bytes: of what happens to interfaces, not of packets.
+	 */
+	PROTO_MAX_ANNOUNCEMENTS = 1024,
+	PROTO_MAX_ANNOUNCEMENT_BYTES = 256 << 10,
 };
 
 #endif /* PROTO_LIMITS_H */

@@ -56,9 +56,11 @@ static struct msg_capture_interface capture_interfaces[2] = {
 	},
 };
 static struct msg_interface_stats stats[2] = {
-	{ 1, 2, 3, 4, 5, 6, 7 },
-	{ UINT64_MAX, UINT64_MAX, 0, 1, UINT64_MAX, UINT64_MAX, UINT64_MAX },
+	{ 1, 2, 3, 4, 5, 6, 7, 8 },
+	{ UINT64_MAX, UINT64_MAX, 0, 1, UINT64_MAX, UINT64_MAX, UINT64_MAX,
+	  UINT64_MAX },
 };
+static uint64_t gap_packets[3] = { 60, 0, 39 };
 static char warnings[2][PROTO_MAX_TEXT + 1] = { "eth0: slow", "eth0: old" };
 static struct msg_plan_interface plan_interfaces[2] = {
 	{
@@ -90,21 +92,36 @@ static const struct msg messages[] = {
 		.headers_only = true, .sample = 10,
 		.sample_flows = PROTO_MAX_SAMPLE, .cooked = true,
 		.kernel_only = true, .plan_only = true,
-		.time_stamp_type = TIME_STAMP_ADAPTER_UNSYNCED } },
+		.time_stamp_type = TIME_STAMP_ADAPTER_UNSYNCED,
+		.linger_ms = 60000, .heartbeat_ms = PROTO_HEARTBEAT_MIN_MS,
+		.max_duration_ms = UINT64_MAX } },
 	{ .type = MSG_START, .start = {
 		.n_interfaces = 1, .interfaces = requests + 1,
 		.n_filters = 1, .filters = filters + 1 } },
 	{ .type = MSG_ACK, .ack = { UINT64_MAX } },
+	{ .type = MSG_STOP, .stop = { true } },
 	{ .type = MSG_STOP },
+	{ .type = MSG_RESUME, .resume = { UINT64_MAX, { { 1, 2, 3, [31] = 255 } },
+		77, 5 } },
+	{ .type = MSG_WATERMARK, .watermark = { UINT64_MAX, { -1 } } },
 	{ .type = MSG_PING, .ping = { -5 } },
 	{ .type = MSG_INTERFACE_LIST, .interface_list = { 2, interfaces } },
 	{ .type = MSG_INTERFACE_LIST },
 	{ .type = MSG_STARTED, .started = {
 		.n_interfaces = 2, .interfaces = capture_interfaces,
 		.snaplen = 96, .ring_bytes = 64 << 20, .log_bytes = 1 << 30,
-		.notes = "ring: 2 MiB less", .start = { 1790000000123456789 } } },
+		.notes = "ring: 2 MiB less", .start = { 1790000000123456789 },
+		.capture_id = UINT64_MAX, .token = { { 9, [31] = 8 } },
+		.has_token = true, .linger_ms = 60000,
+		.heartbeat_ms = PROTO_HEARTBEAT_MAX_MS, .next_sequence = 12,
+		.announcements = 3, .update_number = 2 } },
+	{ .type = MSG_STARTED, .started = {
+		.n_interfaces = 1, .interfaces = capture_interfaces, .snaplen = 1,
+		.heartbeat_ms = PROTO_HEARTBEAT_MIN_MS, .next_sequence = 1 } },
 	{ .type = MSG_GAP, .gap = { 3, 9, 100, 6400, { 17 }, { 12 },
-		GAP_LOG_FULL } },
+		GAP_LOG_FULL, 3, gap_packets } },
+	{ .type = MSG_GAP, .gap = { 3, 3, 0, 0, { 0 }, { 0 },
+		GAP_INTERRUPTED, 0, NULL } },
 	{ .type = MSG_STATS, .stats = { 2, stats, 10, 20 } },
 	{ .type = MSG_ENDED, .ended = { E_IFDOWN, "interface 'eth0': down",
 		{ 2, stats, 10, 20 }, 42 } },

@@ -173,8 +173,8 @@ envelopes_hold_one_known_body(void **state)
 	assert_int_equal(UNPACK("\x32\x00\x00"), E_BADMSG);
 	assert_int_equal(UNPACK("\x30\x00"), E_BADMSG);		/* not bytes */
 	assert_int_equal(UNPACK("\x02\x00"), E_BADMSG);		/* field 0 */
-	assert_int_equal(UNPACK("\x4a\x00"), E_STATE);		/* body 9 */
-	assert_int_equal(UNPACK("\xe2\x01\x00"), E_STATE);	/* body 28 */
+	assert_int_equal(UNPACK("\x52\x00"), E_STATE);		/* body 10 */
+	assert_int_equal(UNPACK("\xea\x01\x00"), E_STATE);	/* body 29 */
 	assert_int_equal(UNPACK("\xba\x06\x00"), E_STATE);	/* body 103 */
 	assert_int_equal(UNPACK("\x92\x01\x00"), E_STATE);	/* Batch */
 	assert_int_equal(UNPACK("\x2a\x02\x08\x80"), E_BADMSG);	/* Ack, cut off */

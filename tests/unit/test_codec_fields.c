@@ -71,7 +71,104 @@ a_start_has_every_field(void **state)
 	assert_int_equal(s->sample, 10);
 	assert_int_equal(s->sample_flows, PROTO_MAX_SAMPLE);
 	assert_int_equal(s->time_stamp_type, TIME_STAMP_ADAPTER_UNSYNCED);
+	assert_int_equal(s->linger_ms, 60000);
+	assert_int_equal(s->heartbeat_ms, PROTO_HEARTBEAT_MIN_MS);
+	assert_true(s->max_duration_ms == UINT64_MAX);
 	msg_free(&msg);
+}
+
+static void
+what_resumes_a_capture_arrives(void **state)
+{
+	static const uint8_t token[PROTO_TOKEN_LEN] = { 1, 2, 3, [31] = 255 };
+	struct msg in = codec_lab_sample(MSG_RESUME), msg = codec_lab_pass(&in);
+
+	(void)state;
+	assert_true(msg.resume.capture_id == UINT64_MAX);
+	assert_memory_equal(msg.resume.token.bytes, token, sizeof(token));
+	assert_int_equal(msg.resume.next_sequence, 77);
+	assert_int_equal(msg.resume.announcements, 5);
+	in.resume.next_sequence = 0;
+	assert_int_equal(codec_lab_judge(&in), E_BADMSG);
+
+	in = codec_lab_sample(MSG_WATERMARK);
+	msg = codec_lab_pass(&in);
+	assert_true(msg.watermark.sequence == UINT64_MAX);
+	assert_true(msg.watermark.time.ns == -1);
+
+	in = codec_lab_sample(MSG_STOP);
+	msg = codec_lab_pass(&in);
+	assert_true(msg.stop.now);
+}
+
+static void
+what_a_started_capture_may_be_resumed_with_arrives(void **state)
+{
+	struct msg in = codec_lab_sample(MSG_STARTED), msg = codec_lab_pass(&in);
+	const struct msg_started *s = &msg.started;
+
+	(void)state;
+	assert_true(s->capture_id == UINT64_MAX && s->has_token);
+	assert_memory_equal(s->token.bytes, in.started.token.bytes, PROTO_TOKEN_LEN);
+	assert_int_equal(s->linger_ms, 60000);
+	assert_int_equal(s->heartbeat_ms, PROTO_HEARTBEAT_MAX_MS);
+	assert_int_equal(s->next_sequence, 12);
+	assert_int_equal(s->announcements, 3);
+	assert_int_equal(s->update_number, 2);
+	msg_free(&msg);
+
+	/* What an agent does not say has its default. */
+	in.started.has_token = false;
+	in.started.heartbeat_ms = 0;
+	in.started.next_sequence = 0;
+	msg = codec_lab_pass(&in);
+	assert_false(s->has_token);
+	assert_int_equal(s->heartbeat_ms, PROTO_HEARTBEAT_MS);
+	assert_int_equal(s->next_sequence, 1);
+	msg_free(&msg);
+}
+
+static void
+heartbeats_have_bounds(void **state)
+{
+	static const uint32_t bad[] = { 1, PROTO_HEARTBEAT_MIN_MS - 1,
+		PROTO_HEARTBEAT_MAX_MS + 1, UINT32_MAX };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct msg start = codec_lab_sample(MSG_START);
+		struct msg started = codec_lab_sample(MSG_STARTED);
+
+		start.start.heartbeat_ms = bad[i];
+		started.started.heartbeat_ms = bad[i];
+		assert_int_equal(codec_lab_judge(&start), E_BADMSG);
+		assert_int_equal(codec_lab_judge(&started), E_BADMSG);
+	}
+}
+
+static void
+a_gap_counts_no_more_for_interfaces_than_in_all(void **state)
+{
+	static uint64_t packets[3] = { UINT64_MAX, 0, 2 };
+	struct msg in = codec_lab_sample(MSG_GAP), msg = codec_lab_pass(&in);
+
+	(void)state;
+	assert_int_equal(msg.gap.n_interfaces, 3);
+	assert_int_equal(msg.gap.by_interface[0], 60);
+	assert_int_equal(msg.gap.by_interface[1], 0);
+	assert_int_equal(msg.gap.by_interface[2], 39);
+	msg_free(&msg);
+	in.gap.packets = 99;
+	assert_int_equal(codec_lab_judge(&in), E_OK);
+	in.gap.packets = 98;
+	assert_int_equal(codec_lab_judge(&in), E_BADMSG);
+	/* The sum does not wrap. */
+	in.gap.packets = UINT64_MAX;
+	in.gap.by_interface = packets;
+	assert_int_equal(codec_lab_judge(&in), E_BADMSG);
+	in.gap.reason = (enum gap_reason)(GAP_INTERRUPTED + 1);
+	in.gap.n_interfaces = 0;
+	assert_int_equal(codec_lab_judge(&in), E_BADMSG);
 }
 
 /* Each flag of a Start alone, so that none stands for another. */
@@ -496,7 +593,7 @@ bounds_of_the_rest(void **state)
 	ASSERT_BOUND(in, in.gap.first_sequence, 9, 10);
 	ASSERT_BOUND(in, in.gap.first_sequence, 1, 0);
 	ASSERT_BOUND(in, in.gap.reason, GAP_LOG_FULL, (enum gap_reason)0);
-	ASSERT_BOUND(in, in.gap.reason, GAP_LOG_FULL, (enum gap_reason)2);
+	ASSERT_BOUND(in, in.gap.reason, GAP_LOG_FULL, (enum gap_reason)3);
 	in = codec_lab_sample(MSG_ERROR);
 	ASSERT_BOUND(in, in.error.code, E_DENIED, E_OK);
 	ASSERT_BOUND(in, in.error.code, E_DENIED, 1);
@@ -511,6 +608,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_start_has_every_field),
+		cmocka_unit_test(what_resumes_a_capture_arrives),
+		cmocka_unit_test(what_a_started_capture_may_be_resumed_with_arrives),
+		cmocka_unit_test(heartbeats_have_bounds),
+		cmocka_unit_test(a_gap_counts_no_more_for_interfaces_than_in_all),
 		cmocka_unit_test(flags_are_not_mixed_up),
 		cmocka_unit_test(a_list_has_every_field),
 		cmocka_unit_test(started_has_every_field),

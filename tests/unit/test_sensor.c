@@ -315,7 +315,11 @@ sample(enum msg_type type)
 		msg.update_filter.n_filters = 1;
 		msg.update_filter.filters = &filter;
 		break;
+	case MSG_RESUME:
+		msg.resume.next_sequence = 1;
+		break;
 	case MSG_LIST_REQUEST:
+	case MSG_WATERMARK:
 	case MSG_ACK:
 	case MSG_STOP:
 	case MSG_PING:
@@ -758,8 +762,10 @@ may_come(enum stage stage, enum msg_type type)
 	case MSG_EVENT:
 	case MSG_FILTER_CHANGED:
 	case MSG_INTERFACE_ADDED:
+	case MSG_WATERMARK:
 		return stage == STREAMING;
 	case MSG_UPDATE_FILTER:
+	case MSG_RESUME:
 	case MSG_ERROR:
 	case MSG_LIST_REQUEST:
 	case MSG_START:
@@ -776,6 +782,7 @@ static const enum msg_type all_types[] = {
 	MSG_PING, MSG_INTERFACE_LIST, MSG_STARTED, MSG_PACKET_BATCH, MSG_GAP,
 	MSG_STATS, MSG_ENDED, MSG_PONG, MSG_EVENT, MSG_NEED_PROGRAMS, MSG_PLAN,
 	MSG_FILTER_CHANGED, MSG_INTERFACE_ADDED, MSG_UPDATE_FILTER,
+	MSG_RESUME, MSG_WATERMARK,
 };
 
 static void

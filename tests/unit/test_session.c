@@ -204,7 +204,11 @@ sample(enum msg_type type)
 		msg.ended.stats.n_interfaces = 1;
 		msg.ended.stats.interfaces = &stats;
 		break;
+	case MSG_RESUME:
+		msg.resume.next_sequence = 1;
+		break;
 	case MSG_LIST_REQUEST:
+	case MSG_WATERMARK:
 	case MSG_ACK:
 	case MSG_STOP:
 	case MSG_PING:
@@ -236,6 +240,8 @@ static const struct { enum msg_type type, answer; unsigned stages; } rules[] = {
 	{ MSG_PLAN, MSG_ERROR, 0 },
 	{ MSG_FILTER_CHANGED, MSG_ERROR, 0 },
 	{ MSG_INTERFACE_ADDED, MSG_ERROR, 0 },
+	{ MSG_WATERMARK, MSG_ERROR, 0 },
+	{ MSG_RESUME, MSG_ERROR, 0 },
 };
 
 static void
