@@ -30,6 +30,7 @@ enum msg_type {
 enum gap_reason {
 	GAP_LOG_FULL = 1,	/* the agent's log had no room */
 	GAP_INTERRUPTED = 2,	/* Stop.now: nobody wanted to wait for them */
+	GAP_DISCONNECTED = 3,	/* the log had no room, and no client was connected */
 };
 
 struct msg_error { int code; char text[PROTO_MAX_TEXT + 1]; };

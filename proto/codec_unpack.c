@@ -114,7 +114,7 @@ take_gap(struct arena *arena, const Capture__Gap *in, struct msg_gap *out)
 {
 	if (in->first_sequence == 0 ||
 	    in->last_sequence < in->first_sequence ||
-	    in->reason < GAP_LOG_FULL || in->reason > GAP_INTERRUPTED)
+	    in->reason < GAP_LOG_FULL || in->reason > GAP_DISCONNECTED)
 		return E_BADMSG;
 	*out = (struct msg_gap){
 		.first_sequence = in->first_sequence,

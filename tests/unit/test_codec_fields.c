@@ -166,7 +166,7 @@ a_gap_counts_no_more_for_interfaces_than_in_all(void **state)
 	in.gap.packets = UINT64_MAX;
 	in.gap.by_interface = packets;
 	assert_int_equal(codec_lab_judge(&in), E_BADMSG);
-	in.gap.reason = (enum gap_reason)(GAP_INTERRUPTED + 1);
+	in.gap.reason = (enum gap_reason)(GAP_DISCONNECTED + 1);
 	in.gap.n_interfaces = 0;
 	assert_int_equal(codec_lab_judge(&in), E_BADMSG);
 }
@@ -593,7 +593,7 @@ bounds_of_the_rest(void **state)
 	ASSERT_BOUND(in, in.gap.first_sequence, 9, 10);
 	ASSERT_BOUND(in, in.gap.first_sequence, 1, 0);
 	ASSERT_BOUND(in, in.gap.reason, GAP_LOG_FULL, (enum gap_reason)0);
-	ASSERT_BOUND(in, in.gap.reason, GAP_LOG_FULL, (enum gap_reason)3);
+	ASSERT_BOUND(in, in.gap.reason, GAP_LOG_FULL, (enum gap_reason)4);
 	in = codec_lab_sample(MSG_ERROR);
 	ASSERT_BOUND(in, in.error.code, E_DENIED, E_OK);
 	ASSERT_BOUND(in, in.error.code, E_DENIED, 1);
