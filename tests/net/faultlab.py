@@ -197,18 +197,18 @@ class Run:
     def __init__(self, lab, *args, path=None, rate=RATE, size=SIZE, build=None):
         self.lab, self.args, self.build = lab, args, build
         self.path = path or lab.file(f"run-{len(lab.procs)}.pcapng")
-        self.client = self._start()
+        self.client = self.start()
         self.client.wait_listening()
         self.stream = Stream(lab, rate, size)
         self.began = time.monotonic()
 
-    def _start(self, *more):
+    def start(self, *more):
         return self.lab.client("-i", "cap0", "-w", self.path, "--json", *self.args, *more,
                                build=self.build)
 
     def resume(self):
         """The client again, after its end, for the same file."""
-        self.client = self._start("--resume")
+        self.client = self.start("--resume")
         self.client.err.wait(f"{RESUMED}|{ANEW}|listening on", 30)
         return self.client
 
