@@ -151,9 +151,9 @@ class Net:
         with self.inside(ns):
             return socket.socket(*args)
 
-    def connect(self, address, timeout=20, ns=None):
+    def connect(self, address, timeout=20, ns=None, source=None):
         with self.inside(ns or self.client):
-            return socket.create_connection(address, timeout)
+            return socket.create_connection(address, timeout, (source, 0) if source else None)
 
 
 class Sender:
