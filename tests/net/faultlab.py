@@ -14,7 +14,7 @@ import subprocess
 import time
 
 import faults
-from lab import CLIENT4, CLIENT6, LONG, SENSOR4, SENSOR6, Agent, Timeout, eventually, holds, run
+from lab import CLIENT4, CLIENT6, LONG, SENSOR4, SENSOR6, eventually, holds, run  # noqa: F401
 
 PORT = 9443
 RATE, SIZE = 20000, 100
@@ -165,6 +165,31 @@ def stay(seconds):
     holds(lambda _: None, seconds)
 
 
+# --- programs that stop or die ---
+
+def _is_stopped(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        return f.read().rsplit(")", 1)[1].split()[0] == "T"
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: _is_stopped(pid), 5, "stop")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def kill_agent(agent, victim):
+    """kill -9 of one of the two; the other goes too."""
+    os.kill(agent.pid if victim == "capagent" else agent.net_pid, signal.SIGKILL)
+    # ip netns exec has become capagent: its status is ours to fetch.
+    agent.wait(10)
+    agent.kill()
+
+
 # --- what readers of the file see ---
 
 def is_readable(lab, path):
@@ -247,16 +272,3 @@ def none_lost(attempt):
         verdict = attempt()
     assert verdict.status == faults.COMPLETE and verdict.written == verdict.sent, verdict
     return verdict
-
-
-def restart_agent(lab, agent, **kwargs):
-    """Another capagent on the same addresses, as soon as they are free."""
-    agent.kill()
-    try:
-        return lab.agent(**kwargs)
-    except (AssertionError, Timeout):
-        note("  agent: started twice")
-        return lab.agent(**kwargs)
-
-
-__all__ = ["ANEW", "LONG", "LOST", "RESUMED", "Agent", "Run", "Stream"]

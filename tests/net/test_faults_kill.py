@@ -1,12 +1,11 @@
 """Programs that are killed: the file goes on where it was, or a hole says since when."""
-import os
-import signal
 import time
 
 import pytest
 
 import faults
-from faultlab import (ANEW, LONG, LOST, Run, is_readable, none_lost, note, rng_of, wall_ns)
+from faultlab import (ANEW, LONG, LOST, Run, is_readable, kill_agent, none_lost, note, rng_of,
+                      wall_ns)
 from lab import eventually
 
 ARGS = ("--heartbeat", "1s", "--log-size", "64MiB")
@@ -63,14 +62,6 @@ def test_a_client_that_is_resumed_after_the_linger_has_a_hole(lab, agent):
     assert verdict.status == faults.HOLE and verdict.counted == 0, verdict
     hole, = verdict.holes
     faults.check_hole(hole, start, end)
-
-
-def kill_agent(agent, victim):
-    """kill -9 of one of the two; the other goes too."""
-    os.kill(agent.pid if victim == "capagent" else agent.net_pid, signal.SIGKILL)
-    # ip netns exec has become capagent: its status is ours to fetch.
-    agent.wait(10)
-    agent.kill()
 
 
 @pytest.mark.parametrize("victim", ["capagent", "capagent-net"])

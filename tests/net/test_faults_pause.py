@@ -1,30 +1,13 @@
 """Programs that stop for a while under full load: what does not fit is counted, in order."""
-import contextlib
 import os
-import signal
 
 import pytest
 
 import faults
-from faultlab import LONG, LOST, RESUMED, Run, none_lost, rng_of, stay, wall_ns
-from lab import Proc, eventually
+from faultlab import LONG, LOST, RESUMED, Run, none_lost, rng_of, stay, stopped, wall_ns
+from lab import Proc
 
 SMALL = ("--log-size", "2MiB")
-
-
-def is_stopped(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-        return f.read().rsplit(")", 1)[1].split()[0] == "T"
-
-
-@contextlib.contextmanager
-def stopped(pid):
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        eventually(lambda: is_stopped(pid), 5, "stop")
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def missing_times(sent, path):
