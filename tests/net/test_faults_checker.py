@@ -63,15 +63,16 @@ class Case:
         self.statistics = None
         self.tail = b""
         counters = {"seen": COUNT - len(in_hole), "written": len(self.numbers),
-                    "dropped_interface": 0, "dropped_kernel": 0, "after_end": 0,
+                    "dropped_interface": 0, "dropped_kernel": 0, "after_end": 0, "lost_connection": 0,
                     "filtered_by_client": 0,
                     "dropped_agent": dict.fromkeys(faults.AGENT, 0),
                     "lost_client": dict.fromkeys(faults.CLIENT, 0)}
         counters["dropped_agent"]["buffer"] = len(missing)
-        holes = [] if hole is None else [dict(zip(("from", "to"), hole), reason="agent restarted",
-                                              packets=None)]
+        holes = [] if hole is None else [dict(zip(("from", "to"), hole), reason="agent_restarted",
+                                              packets=None, holes=1)]
+        total = dict(counters, unattributed=0)
         status = 11 if holes else 8 if missing else 0
-        self.ledger = {"event": "ended", "total": counters, "interfaces": [copy.deepcopy(counters)],
+        self.ledger = {"event": "ended", "total": total, "interfaces": [copy.deepcopy(counters)],
                        "holes": holes, "balanced": True, "complete": not (missing or holes),
                        "exit_status": status}
 
@@ -126,6 +127,20 @@ def test_what_agrees_is_accepted(tmp_path, make, want):
     assert make().judge(tmp_path)[:4] == want
 
 
+def test_a_large_count_is_read_with_its_commas(tmp_path):
+    case = with_gap()
+    case.comments[60] = "1,010 packets missing here: agent buffer full"
+    with pytest.raises(Unaccounted, match="1010 named missing"):
+        case.judge(tmp_path)
+
+
+def test_what_an_agent_that_is_gone_counted_lies_in_its_hole(tmp_path):
+    case = with_hole()
+    case.count("lost_connection", by=30)
+    case.count("seen", by=30)
+    assert case.judge(tmp_path).in_holes == 30
+
+
 def test_a_gap_that_no_packet_follows_stands_beside_the_statistics(tmp_path):
     case = Case(missing=range(190, COUNT))
     case.comments, case.drops = {}, {}
@@ -177,6 +192,15 @@ def a_loss_moved_to_another_reason_that_has_no_place(case):
     case.count("written", by=-1)
 
 
+def a_count_of_an_agent_that_is_gone_and_no_hole_for_it(case):
+    case.count("lost_connection", by=31)
+    case.count("seen", by=31)
+
+
+def packets_of_no_interface(case):
+    case.ledger["total"]["unattributed"] = 1
+
+
 def a_sum_that_is_not(case):
     case.ledger["total"]["dropped_kernel"] += 1
 
@@ -217,6 +241,7 @@ EVERYWHERE = (
     a_packet_dropped, a_packet_dropped_and_all_sums_made_to_fit, a_packet_twice,
     a_packet_twice_and_all_sums_made_to_fit, a_pair_swapped, a_stamp_before_it_was_sent,
     a_count_too_large, a_loss_moved_to_another_reason_that_has_no_place,
+    a_count_of_an_agent_that_is_gone_and_no_hole_for_it, packets_of_no_interface,
     a_sum_that_is_not, not_balanced, the_other_verdict, another_status,
     a_packet_behind_the_statistics, no_statistics, statistics_twice, wrong_statistics, wrong_received)
 
@@ -276,7 +301,7 @@ def test_a_hole_that_is_too_short_is_refused(tmp_path, start, end):
 
 
 def test_a_hole_with_a_count_or_without_a_reason_is_refused(tmp_path):
-    for key, value in (("packets", 30), ("reason", "")):
+    for key, value in (("packets", 30), ("reason", ""), ("holes", 2)):
         case = with_hole()
         case.ledger["holes"][0][key] = value
         with pytest.raises(Unaccounted):
