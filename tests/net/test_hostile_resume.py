@@ -40,7 +40,7 @@ class Lingering:
         assert len(self.token) == 32
         sender = lab.sender()
         for i in range(batches):
-            sender.send(*frames.numbered(10))
+            sender.send(*frames.numbered(10, dport=10))
             number, fields = self.conn.receive_until(wire.BATCH)
             assert number == wire.BATCH and fields[1] == [i + 1]
 
