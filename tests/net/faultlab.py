@@ -22,7 +22,7 @@ SEED = int(os.environ.get("CAPTEST_SEED") or random.SystemRandom().getrandbits(3
 
 # What the client says; its exact words are not these tests' business.
 LOST = r"^capclient: .*connection lost"
-RESUMED = r"^capclient: .*\bresumed\b"
+RESUMED = r"^capclient: .*connected again.*goes on"
 ANEW = r"^capclient: .*\banew\b"
 
 notes = []
