@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/ledger_text.h"
+
 enum {
 	OUTPUT_LIMIT_MS = 5000,		/* for close() after everything is written */
 	INTERRUPTED_LIMIT_MS = 500,	/* the same, for somebody who waits */
@@ -22,8 +24,7 @@ collect_finish(struct collect *c)
 void
 collect_set_status(struct collect *c, enum exit_status status)
 {
-	if (c->status == EXIT_COMPLETE)
-		c->status = status;
+	c->status = exit_status_join(c->status, status);
 }
 
 void
@@ -65,19 +66,6 @@ collect_fail(struct collect *c, const struct err *err)
 	collect_set_status(c, exit_status_of(err->code));
 }
 
-static uint64_t
-lost_elsewhere(const struct collect *c, uint32_t iface)
-{
-	const struct ledger *l = &c->ledger;
-	const struct msg_interface_stats *a = &l->agent[iface];
-	uint64_t lost = a->dropped_agent + a->dropped_filter_change;
-
-	/* Gaps count for the capture as a whole; one interface has them all. */
-	if (l->n_interfaces == 1)
-		lost += l->gap_packets + l->lost_output;
-	return lost;
-}
-
 static void
 append_count(char *dst, size_t size, uint64_t n, const char *what)
 {
@@ -91,23 +79,17 @@ append_count(char *dst, size_t size, uint64_t n, const char *what)
 static int
 write_stats_of(struct collect *c, uint32_t iface, struct err *err)
 {
-	const struct msg_interface_stats *a = &c->ledger.agent[iface];
-	struct sink_stats stats = {
-		.received = a->received,
-		.dropped_kernel = a->dropped_kernel,
-		.dropped_interface = a->dropped_interface,
-		.lost_elsewhere = lost_elsewhere(c, iface),
-		.filtered = c->ledger.filtered[iface],
-		.written = c->ledger.written[iface],
-		.start = c->start,
-		.end = clock_wall(),
-	};
+	struct sink_stats stats = { .start = c->start, .end = clock_wall() };
+	struct ui_summary s;
 	char comment[200] = "";
 
+	ledger_row_stats(&c->ledger, iface, &stats);
+	ledger_row_summary(&c->ledger, iface, &s);
+
 	/* What the format has no counter for. */
-	append_count(comment, sizeof(comment), a->freezes, "kernel ring freezes");
+	append_count(comment, sizeof(comment), s.freezes, "kernel ring freezes");
 	append_count(comment, sizeof(comment), c->n_changes, "filter changes");
-	append_count(comment, sizeof(comment), a->dropped_filter_change,
+	append_count(comment, sizeof(comment), s.lost_change,
 	    "packets lost at filter changes");
 	append_count(comment, sizeof(comment), stats.filtered,
 	    "packets filtered by client");
@@ -244,14 +226,21 @@ prepare(struct collect *c, struct tls *tls, struct err *err)
 static void
 take_back_unwritten(struct collect *c)
 {
-	uint64_t packets;
+	uint64_t by_row[PROTO_MAX_INTERFACES] = { 0 };
+	uint64_t packets, left;
 
 	if (!c->is_open)
 		return;
 	packets = outputs_packets_written(c->out);
-	if (packets < c->written)
-		ledger_take_back(&c->ledger, c->written - packets,
-		    c->reader_gone ? LEDGER_UNWANTED : LEDGER_LOST);
+	left = packets < c->written ? c->written - packets : 0;
+	for (uint32_t i = 0; i < c->ledger.n_interfaces; i++) {
+		uint64_t written = c->ledger.rows[i].n.written;
+
+		by_row[i] = written < left ? written : left;
+		left -= by_row[i];
+	}
+	ledger_take_back(&c->ledger, by_row, c->ledger.n_interfaces,
+	    c->reader_gone ? LEDGER_UNWANTED : LEDGER_LOST);
 }
 
 static void
@@ -261,7 +250,7 @@ close_output(struct collect *c)
 
 	if (c->out == NULL)
 		return;
-	c->ledger.cut = outputs_cut(c->out);
+	c->ledger.rest.cut = outputs_cut(c->out);
 	if (outputs_stop(c->out, c->status == EXIT_INTERRUPTED || c->output_dead ?
 	    INTERRUPTED_LIMIT_MS : OUTPUT_LIMIT_MS, &err) != E_OK &&
 	    !c->reader_gone && c->status == EXIT_COMPLETE)
@@ -277,17 +266,17 @@ settle(struct collect *c)
 
 	collect_report_gaps(c);
 	collect_report_hidden(c);
+	ledger_end_epoch(&c->ledger);
 	ledger_summary(&c->ledger, &summary);
-	if (c->opt->verbose == 0)
-		summary.freezes = 0;
-	ui_text_clear(&c->ui);
-	ui_text_summary(&c->ui, &summary);
-	if (c->ledger.is_final && ledger_check(&c->ledger, &err) != E_OK) {
+	ledger_text_closing(&c->ledger, &c->ui, c->opt->verbose > 0);
+	if (ledger_check(&c->ledger, &err) != E_OK) {
 		collect_report(c, err.what);
-		c->status = EXIT_LEDGER;
-	} else if (ui_summary_lost(&summary) > 0) {
-		collect_set_status(c, EXIT_INCOMPLETE);
+		c->status = exit_status_join(c->status, EXIT_LEDGER);
 	}
+	if (ui_summary_lost(&summary) > 0)
+		c->status = exit_status_join(c->status, EXIT_INCOMPLETE);
+	if (c->ledger.n_holes > 0)
+		c->status = exit_status_join(c->status, EXIT_HOLE);
 }
 
 static void

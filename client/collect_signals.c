@@ -1,7 +1,7 @@
 #include "client/collect_int.h"
 
 #include <signal.h>
-#include <stdio.h>
+#include "client/ledger_text.h"
 
 enum {
 	/* timeout(1) signals its child and then the group it is in. */
@@ -43,17 +43,9 @@ static void
 on_stats_signal(void *arg)
 {
 	struct collect *c = arg;
-	struct ui_summary s;
-	char text[160];
 
-	if (!c->has_ledger)
-		return;
-	ledger_summary(&c->ledger, &s);
-	snprintf(text, sizeof(text), "%llu packets captured, %llu packets received "
-	    "by filter, %llu packets dropped by kernel",
-	    (unsigned long long)s.captured, (unsigned long long)s.received,
-	    (unsigned long long)s.dropped_kernel);
-	collect_report(c, text);
+	if (c->has_ledger)
+		ledger_text_status(&c->ledger, &c->ui);
 }
 
 static void

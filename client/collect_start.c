@@ -136,6 +136,14 @@ format_name(const struct collect *c, const struct msg_capture_interface *iface,
 	    iface->network_namespace, is_own ? "" : "/", iface->name);
 }
 
+/* As the sensor has it: "eth0", "netns:blue/eth0". */
+static void
+format_own_name(const struct msg_capture_interface *iface, char *dst, size_t size)
+{
+	snprintf(dst, size, "%s%s%s", iface->network_namespace,
+	    iface->network_namespace[0] == '\0' ? "" : "/", iface->name);
+}
+
 static const struct msg_filter *
 filter_of(const struct collect *c, uint32_t filter)
 {
@@ -211,6 +219,18 @@ collect_set_place(struct collect *c, uint32_t iface, enum filter_place place,
 	    err);
 }
 
+/* A row for the next interface. */
+static int
+add_row(struct collect *c, const struct msg_capture_interface *iface,
+    struct err *err)
+{
+	char name[2 * PROTO_MAX_NAME + 2];
+
+	format_own_name(iface, name, sizeof(name));
+	return ledger_add_interface(&c->ledger, name) < 0 ?
+	    err_set(err, E_NOMEM, "capture: interface: out of memory") : E_OK;
+}
+
 /* The ledger has room for interface number n already. */
 static int
 note_interface(struct collect *c, uint32_t n,
@@ -271,7 +291,7 @@ open_output(struct collect *c, const struct msg_started *started, struct err *er
 		return rc;
 	c->interfaces = calloc(started->n_interfaces, sizeof(*c->interfaces));
 	if (c->interfaces == NULL ||
-	    ledger_init(&c->ledger, started->n_interfaces) != E_OK)
+	    ledger_init(&c->ledger) != E_OK)
 		return err_set(err, E_NOMEM, "capture: start: out of memory");
 	c->has_ledger = true;
 	c->out_cfg.snaplen = file_snaplen(c->opt);
@@ -281,7 +301,9 @@ open_output(struct collect *c, const struct msg_started *started, struct err *er
 	for (uint32_t i = 0; i < started->n_interfaces; i++) {
 		const struct msg_capture_interface *iface = &started->interfaces[i];
 
-		rc = note_interface(c, i, iface, err);
+		rc = add_row(c, iface, err);
+		if (rc == E_OK)
+			rc = note_interface(c, i, iface, err);
 		if (rc == E_OK)
 			rc = write_interface(c, iface,
 			    filter_of(c, c->interfaces[i].filter), err);
@@ -312,8 +334,7 @@ report_listening(struct collect *c, const struct msg_capture_interface *iface,
 {
 	char name[2 * PROTO_MAX_NAME + 2];
 
-	snprintf(name, sizeof(name), "%s%s%s", iface->network_namespace,
-	    iface->network_namespace[0] == '\0' ? "" : "/", iface->name);
+	format_own_name(iface, name, sizeof(name));
 	ui_text_listening(&c->ui, c->opt->sensor.host, name, iface->link_type,
 	    snaplen);
 }
@@ -351,7 +372,7 @@ collect_on_started(const struct msg_started *started, void *arg)
 /* --- InterfaceAdded --- */
 
 static int
-grow(struct collect *c, struct err *err)
+grow(struct collect *c, const struct msg_capture_interface *iface, struct err *err)
 {
 	uint32_t n = c->ledger.n_interfaces;
 	struct collect_interface *more = realloc(c->interfaces,
@@ -359,9 +380,9 @@ grow(struct collect *c, struct err *err)
 
 	if (more != NULL)
 		c->interfaces = more;
-	if (more == NULL || ledger_add_interface(&c->ledger) != E_OK)
+	if (more == NULL)
 		return err_set(err, E_NOMEM, "capture: interface: out of memory");
-	return E_OK;
+	return add_row(c, iface, err);
 }
 
 void
@@ -374,7 +395,7 @@ collect_on_interface_added(const struct msg_interface_added *added, void *arg)
 
 	if (c->state >= COLLECT_FLUSHING)
 		return;
-	if (grow(c, &err) != E_OK || note_interface(c, n, iface, &err) != E_OK) {
+	if (grow(c, iface, &err) != E_OK || note_interface(c, n, iface, &err) != E_OK) {
 		/* Its packets can be neither counted nor judged. */
 		collect_fail(c, &err);
 		collect_flush(c);

@@ -39,7 +39,7 @@ write_packet(struct collect *c, const struct packet_ref *packet, struct err *err
 
 	if (rc != E_OK)
 		return rc;
-	c->ledger.written[packet->meta.iface]++;
+	ledger_wrote(&c->ledger, packet->meta.iface);
 	c->written++;
 	c->written_bytes += packet->meta.captured_len;
 	return E_OK;
@@ -73,19 +73,20 @@ passes_here(struct collect *c, struct packet_ref *packet)
 static void
 take_packet(struct collect *c, struct packet_ref *packet)
 {
+	uint32_t row = packet->meta.iface;
 	struct err err;
 
 	if (!passes_here(c, packet)) {
-		c->ledger.filtered[packet->meta.iface]++;
+		ledger_filtered(&c->ledger, row);
 	} else if (c->reader_gone ||
 	    (c->opt->count > 0 && c->written == c->opt->count)) {
-		c->ledger.beyond_count++;
+		ledger_beyond(&c->ledger, row);
 	} else if (c->output_dead) {
-		c->ledger.lost_output++;
+		ledger_lost_output(&c->ledger, row);
 	} else if (!outputs_holds(c->out, packet->meta.iface)) {
-		c->ledger.not_held++;
+		ledger_not_held(&c->ledger, row);
 	} else if (write_packet(c, packet, &err) != E_OK) {
-		c->ledger.lost_output++;
+		ledger_lost_output(&c->ledger, row);
 		collect_output_failed(c, &err);
 	}
 }
@@ -142,7 +143,7 @@ collect_report_gaps(struct collect *c)
 
 	if (c->unreported.packets == 0)
 		return;
-	gap_format(&c->unreported, text);
+	gap_format_report(&c->unreported, text);
 	collect_report(c, text);
 	c->unreported.packets = 0;
 }
@@ -155,7 +156,9 @@ on_gap(const struct msg_gap *gap, void *arg)
 	if (c->state >= COLLECT_FLUSHING)
 		return;
 	collect_reach(c, gap->first_sequence);
-	c->ledger.gap_packets += gap->packets;
+	ledger_gap(&c->ledger, gap, NULL, 0);
+	if (!gap_joins(&c->unreported, gap))
+		collect_report_gaps(c);
 	gap_join(&c->unreported, gap, c->unreported.packets == 0);
 	outputs_gap(c->out, gap);
 	c->newest_sequence = gap->last_sequence;
@@ -202,7 +205,7 @@ on_stats(const struct msg_stats *stats, void *arg)
 
 	/* An output that could not be opened leaves nothing to count for. */
 	if (c->state < COLLECT_FLUSHING)
-		ledger_set_agent(&c->ledger, stats, false);
+		ledger_set_agent(&c->ledger, stats, NULL, 0, false);
 }
 
 static void
@@ -213,7 +216,7 @@ on_ended(const struct msg_ended *ended, void *arg)
 
 	if (c->state >= COLLECT_FLUSHING)
 		return;
-	ledger_set_agent(&c->ledger, &ended->stats, true);
+	ledger_set_agent(&c->ledger, &ended->stats, NULL, 0, true);
 	if (ended->code != E_OK || (ended->text[0] != '\0' && !c->stop_asked)) {
 		snprintf(text, sizeof(text), "%s: the agent ended the capture: %s",
 		    sensor_name(c->sensor), ended->text[0] != '\0' ?
