@@ -52,6 +52,7 @@ has_packets(const struct ui_summary *s)
 	return s->received > 0 || ui_summary_placed(s) > 0 || s->dropped_interface > 0;
 }
 
+/* Of all, or of those that had packets; then without what -v adds. */
 static void
 print_rows(const struct ledger *l, struct ui_text *ui, const char *prefix, bool all)
 {
@@ -59,6 +60,8 @@ print_rows(const struct ledger *l, struct ui_text *ui, const char *prefix, bool 
 
 	for (uint32_t i = 0; i < l->n_interfaces; i++) {
 		ledger_row_summary(l, i, &s);
+		if (!all)
+			s.freezes = 0;
 		if (all || has_packets(&s))
 			ui_text_counts(ui, prefix, l->rows[i].name, &s);
 	}
@@ -73,7 +76,7 @@ format_rest(const struct ledger *l, char dst[static LEDGER_TEXT_LEN])
 
 	ledger_rest_summary(l, &s);
 	lost = ui_summary_lost(&s);
-	snprintf(dst, LEDGER_TEXT_LEN, "%llu packet%s missing, of which interfaces is not "
+	snprintf(dst, LEDGER_TEXT_LEN, "%llu packet%s missing, of which interface is not "
 	    "known", (unsigned long long)lost, lost == 1 ? "" : "s");
 	return lost > 0;
 }
