@@ -7,30 +7,42 @@
 
 /* --- times and numbers --- */
 
-/* The second it is in; times of a hostile agent may be before the epoch. */
+/*
+ * The second it is in, and nanoseconds of that; times of a hostile agent may be
+ * before the epoch.
+ */
 static time_t
-second_of(struct wall_ns t)
+second_of(struct wall_ns t, int64_t *ret_ns)
 {
-	return (time_t)(t.ns / NS_PER_S - (t.ns % NS_PER_S < 0 ? 1 : 0));
+	int64_t sec = t.ns / NS_PER_S, ns = t.ns % NS_PER_S;
+
+	if (ns < 0) {
+		ns += NS_PER_S;
+		sec--;
+	}
+	*ret_ns = ns;
+	return (time_t)sec;
 }
 
 void
 gap_format_clock(struct wall_ns t, char *dst, size_t size)
 {
-	time_t sec = second_of(t);
-	int64_t tenth = (t.ns - (int64_t)sec * NS_PER_S) / (NS_PER_S / 10);
+	int64_t ns;
+	time_t sec = second_of(t, &ns);
 	struct tm tm;
 	char hms[16];
 
 	localtime_r(&sec, &tm);
 	strftime(hms, sizeof(hms), "%H:%M:%S", &tm);
-	snprintf(dst, size, "%s.%01d", hms, (int)tenth);
+	snprintf(dst, size, "%s.%01d", hms,
+	    (int)(ns / (NS_PER_S / 10)));
 }
 
 void
 gap_format_time(struct wall_ns t, struct wall_ns now, char dst[static GAP_TIME_LEN])
 {
-	time_t sec = second_of(t), now_sec = second_of(now);
+	int64_t ns;
+	time_t sec = second_of(t, &ns), now_sec = second_of(now, &ns);
 	struct tm tm, now_tm;
 	size_t len = 0;
 

@@ -14,14 +14,15 @@ static void
 put_time(struct json *j, const char *key, struct wall_ns t)
 {
 	int64_t ns = t.ns % NS_PER_S;
-	time_t sec;
+	time_t sec = (time_t)(t.ns / NS_PER_S);
 	struct tm tm;
 	char date[40], text[64];
 
 	/* Times of a hostile agent may be before the epoch. */
-	if (ns < 0)
+	if (ns < 0) {
 		ns += NS_PER_S;
-	sec = (time_t)((t.ns - ns) / NS_PER_S);
+		sec--;
+	}
 	gmtime_r(&sec, &tm);
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(text, sizeof(text), "%s.%09dZ", date, (int)ns);
