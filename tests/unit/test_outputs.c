@@ -287,7 +287,7 @@ static void
 notes_and_gaps_stand_beside_the_next_packet_of_each_file(void **state)
 {
 	const struct msg_gap gap = { .packets = 5, .first = { NS_PER_S },
-	    .last = { NS_PER_S } };
+	    .last = { NS_PER_S }, .reason = GAP_LOG_FULL };
 	struct lab lab;
 
 	(void)state;
@@ -307,7 +307,7 @@ notes_and_gaps_stand_beside_the_next_packet_of_each_file(void **state)
 	stop(&lab);
 	assert_fields(&lab, "x.EN10MB.pcapng", "-e frame.len -e frame.comment "
 	    "-e frame.drop_count",
-	    "60\t\t\n61\t10 packets missing: agent buffer full, 00:00:01.0 to "
+	    "60\t\t\n61\t10 packets missing here: agent buffer full, 00:00:01.0 to "
 	    "00:00:01.0,link down,link up\t\n62\t\t\n");
 	/* The other file had no packet any more. */
 	assert_true(holds(&lab, "x.RAW.pcapng", "10 packets missing"));
@@ -320,7 +320,7 @@ notes_and_gaps_stand_beside_the_next_packet_of_each_file(void **state)
 static void
 a_single_interface_has_all_the_losses(void **state)
 {
-	const struct msg_gap gap = { .packets = 5 };
+	const struct msg_gap gap = { .packets = 5, .reason = GAP_LOG_FULL };
 	struct lab lab;
 
 	(void)state;
