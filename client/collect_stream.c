@@ -90,6 +90,12 @@ take_packet(struct collect *c, struct packet_ref *packet)
 	}
 }
 
+static void
+set_mark(struct collect *c, uint64_t sequence)
+{
+	c->mark_sequence = outputs_mark(c->out, NULL, 0) == E_OK ? sequence : 0;
+}
+
 /* Acknowledge what is written; one mark under way is enough. */
 static void
 acknowledge(struct collect *c)
@@ -98,8 +104,7 @@ acknowledge(struct collect *c)
 		return;
 	sensor_ack(c->sensor, c->mark_sequence);
 	if (!outputs_is_flushed(c->out)) {
-		c->mark_sequence = c->newest_sequence;
-		outputs_mark(c->out);
+		set_mark(c, c->newest_sequence);
 		return;
 	}
 	if (c->newest_sequence > c->mark_sequence)
@@ -122,10 +127,8 @@ on_batch(struct batch_reader *batch, void *arg)
 		return;
 	outputs_flush(c->out);
 	c->newest_sequence = batch->sequence;
-	if (c->mark_sequence == 0) {
-		c->mark_sequence = batch->sequence;
-		outputs_mark(c->out);
-	}
+	if (c->mark_sequence == 0)
+		set_mark(c, batch->sequence);
 	/* When nothing of it is written, no news of the output will come. */
 	acknowledge(c);
 	if (c->opt->count > 0 && c->written == c->opt->count)
@@ -191,6 +194,11 @@ collect_on_outputs(enum outfile_event event, const struct err *err, void *arg)
 		return;
 	case OUTFILE_EV_ERROR:
 		collect_output_failed(c, err);
+		return;
+	case OUTFILE_EV_STALLED:
+		collect_report(c, err->what);
+		return;
+	case OUTFILE_EV_RECOVERED:
 		return;
 	}
 }
