@@ -189,25 +189,32 @@ outfile_flush(struct outfile *out)
 		out->wants_flush = true;
 }
 
-int
-outfile_mark(struct outfile *out, uint8_t *payload, size_t len)
+static bool
+is_mark_pending(struct outfile *out)
 {
 	bool is_pending;
 
-	/* So that no later byte is in a buffer with what the mark is about. */
-	outfile_push_open(out);
 	pthread_mutex_lock(&out->lock);
 	is_pending = out->mark.is_pending;
-	if (!is_pending)
-		out->mark = (struct outfile_mark){
-			.is_pending = true, .at = out->submitted,
-			.payload = payload, .len = len,
-		};
 	pthread_mutex_unlock(&out->lock);
-	if (is_pending) {
+	return is_pending;
+}
+
+int
+outfile_mark(struct outfile *out, uint8_t *payload, size_t len)
+{
+	if (is_mark_pending(out)) {
 		free(payload);
 		return E_STATE;
 	}
+	/* So that no later byte is in a buffer with what the mark is about. */
+	outfile_push_open(out);
+	pthread_mutex_lock(&out->lock);
+	out->mark = (struct outfile_mark){
+		.is_pending = true, .at = out->submitted,
+		.payload = payload, .len = len,
+	};
+	pthread_mutex_unlock(&out->lock);
 	outfile_wake(out);
 	return E_OK;
 }

@@ -98,8 +98,6 @@ check_owner(const struct resume_record *record, int fd, struct err *err)
 	if (st.st_uid != geteuid())
 		return err_set(err, E_OUTPUT, "'%s': open: it belongs to another user",
 		    record->path);
-	if ((st.st_mode & 077) != 0 && fchmod(fd, 0600) != 0)
-		return fail(err, record->path, "change the mode");
 	return E_OK;
 }
 
@@ -184,7 +182,8 @@ check_magic(struct resume_record *record, struct err *err)
 	/* A client that was killed at once left less than all of it. */
 	record->has_magic = n == MAGIC_LEN && memcmp(head, magic, MAGIC_LEN) == 0;
 	if (record->has_magic || n == 0)
-		return E_OK;
+		return fchmod(record->fd, 0600) == 0 ? E_OK :
+		    fail(err, record->path, "change the mode");
 	return err_set(err, E_OUTPUT, "'%s': open: it is no resume record: left as it is",
 	    record->path);
 }
