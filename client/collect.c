@@ -253,9 +253,7 @@ release(struct collect *c)
 	loop_timer_free(c->stats_timer);
 	loop_timer_free(c->link.timer);
 	loop_timer_free(c->link.stop_timer);
-	/* The record is the output's once there is one. */
-	if (c->out == NULL && !c->keeps_record)
-		resume_record_close(c->out_cfg.record);
+	resume_record_close(c->out_cfg.record);
 	outputs_free(c->out);
 	background_free(c->background);
 	loop_free(c->loop);
@@ -282,6 +280,7 @@ collect_run(const struct options *options, struct programs *programs,
 			    &sink_pcapng_ops,
 			.split_by_link_type = options->split_by_linktype,
 			.program = "capclient " CAP_VERSION,
+			.on_full = OUTFILE_STOP,
 			.fn = collect_on_outputs,
 			.arg = &c,
 		},

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "client/ledger_text.h"
-#include "client/resume_record.h"
 #include "client/ui_json.h"
 
 enum {
@@ -65,16 +64,16 @@ collect_add_hole(struct collect *c, struct wall_ns to, enum ledger_hole_reason r
 {
 	struct ledger_hole hole = { .from = c->through, .to = to, .reason = reason,
 	    .n = 1 };
-	char text[LEDGER_HOLE_TEXT_LEN];
+	char text[LEDGER_TEXT_LEN];
 
 	/* Two clocks, or one that was set. */
 	if (hole.to.ns < hole.from.ns)
 		hole.to = hole.from;
 	ledger_hole(&c->ledger, hole.from, hole.to, reason);
-	ledger_hole_format(&hole, text);
+	ledger_text_hole(&hole, clock_wall(), text);
 	collect_report(c, text);
 	if (c->out != NULL)
-		outputs_note(c->out, text);
+		outputs_hole(c->out, text);
 }
 
 /* What was given to the output and is not in it is not captured. */
@@ -107,21 +106,13 @@ stop_output(struct collect *c)
 		take_back_unwritten(c);
 }
 
-/* Everything of an output that is complete is in it: nothing is to be resumed. */
+/* An output that is complete is not to be gone on with, unless that is wanted. */
 static void
 drop_record(struct collect *c)
 {
-	struct resume_record *record;
-	bool is_wanted = c->is_open && (c->opt->resume ||
-	    c->status == EXIT_CONNECTION || c->status == EXIT_OUTPUT);
-
-	if (!c->keeps_record)
-		return;
-	outputs_free(c->out);
-	c->out = NULL;
-	if (!is_wanted && resume_record_open(c->opt->output, RESUME_RECORD_OLD, &record,
-	    NULL) == E_OK)
-		resume_record_remove(record);
+	if (c->keeps_record && !c->opt->resume && c->status != EXIT_CONNECTION &&
+	    c->status != EXIT_OUTPUT)
+		outputs_forget(c->out);
 }
 
 static bool
@@ -146,21 +137,22 @@ judge(struct collect *c, const struct ui_summary *summary)
 }
 
 static void
-print_json(struct collect *c, const char *event)
+print_json(struct collect *c, enum ui_json_event event)
 {
 	struct ui_json_about about = {
 		.event = event,
+		.time = clock_wall(),
 		.sensor = c->opt->sensor_text,
 		.output = c->opt->output,
-		.state = c->link.is_lost ? "reconnecting" :
-		    c->state >= COLLECT_FLUSHING ? "ended" : "running",
-		.time = clock_wall(),
-		.has_ended = strcmp(event, "ended") == 0,
-		.exit_status = (int)c->status,
+		.state = event == UI_JSON_ENDED ? "ended" :
+		    c->link.is_lost ? "reconnecting" : "running",
+		.exit_status = c->status,
 	};
+	struct err err;
 
 	ui_text_clear(&c->ui);
-	(void)ui_json_ledger(STDERR_FILENO, &c->ledger, &about);
+	if (ui_json_ledger(STDERR_FILENO, &c->ledger, &about, &err) != E_OK)
+		collect_report(c, err.what);
 }
 
 void
@@ -173,7 +165,7 @@ collect_on_stats_timer(void *arg)
 	if (!c->is_open)
 		return;
 	if (c->opt->json) {
-		print_json(c, "stats");
+		print_json(c, UI_JSON_STATS);
 	} else {
 		ledger_summary(&c->ledger, &s);
 		collect_report_counts(c, &s);
@@ -187,22 +179,15 @@ collect_settle(struct collect *c)
 
 	stop_output(c);
 	/* An output that could not be opened has said so in its line. */
-	if (!c->is_open) {
-		drop_record(c);
+	if (!c->is_open)
 		return;
-	}
 	collect_report_gaps(c);
 	collect_report_hidden(c);
 	ledger_summary(&c->ledger, &summary);
 	judge(c, &summary);
-	if (c->opt->json) {
-		print_json(c, "ended");
-	} else {
-		if (c->opt->verbose == 0)
-			summary.freezes = 0;
-		ui_text_clear(&c->ui);
-		ui_text_summary(&c->ui, &summary);
-		ledger_print_rest(&c->ledger, &c->ui);
-	}
+	if (c->opt->json)
+		print_json(c, UI_JSON_ENDED);
+	else
+		ledger_text_closing(&c->ledger, &c->ui, c->opt->verbose > 0);
 	drop_record(c);
 }

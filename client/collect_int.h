@@ -25,6 +25,8 @@
 #include "common/clock.h"
 #include "common/loop.h"
 
+struct resume_state;
+
 enum { COLLECT_PROGRESS_NS = NS_PER_S };
 
 enum collect_state {
@@ -211,6 +213,9 @@ void collect_on_duration(void *arg);
  */
 int collect_map_interfaces(struct collect *c, const struct msg_started *started,
     bool is_anew, struct err *err) MUST_CHECK;
+
+/* Tell the output of the interfaces that a resumed file has already. */
+int collect_declare_known(struct collect *c, struct err *err) MUST_CHECK;
 
 /* The rows of the run before, and its map. */
 int collect_restore_interfaces(struct collect *c, const struct resume_state *state,

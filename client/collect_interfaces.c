@@ -250,6 +250,25 @@ collect_map_interfaces(struct collect *c, const struct msg_started *started,
 	return rc;
 }
 
+int
+collect_declare_known(struct collect *c, struct err *err)
+{
+	char name[NAME_LEN];
+	const char *hint;
+	int rc = E_OK;
+
+	for (uint32_t i = 0; i < c->ledger.n_interfaces && rc == E_OK; i++) {
+		struct sink_interface si = { .name = name, .description = "", .os = "",
+		    .filter = "", .comment = "",
+		    .link_type = c->interfaces[i].link_type };
+
+		format_name(c, c->interfaces[i].network_namespace,
+		    c->interfaces[i].name, name);
+		rc = outputs_add_known_interface(c->out, &si, &hint, err);
+	}
+	return rc;
+}
+
 /* --- of the run before --- */
 
 int

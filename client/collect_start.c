@@ -178,12 +178,10 @@ open_output(struct collect *c, const struct msg_started *started, struct err *er
 	c->out_cfg.fsync = c->opt->fsync;
 	c->out_cfg.on_full = c->opt->stop_on_full ? OUTFILE_STOP : OUTFILE_WAIT;
 	c->out = outputs_new(&c->out_cfg, err);
+	c->out_cfg.record = NULL;	/* it is the output's */
 	if (c->out == NULL)
 		return err->code;
-	/* The blocks that are in it already. */
-	for (uint32_t i = 0; i < c->ledger.n_interfaces && rc == E_OK; i++)
-		rc = outputs_add_known_interface(c->out, c->interfaces[i].link_type, err);
-	return rc;
+	return collect_declare_known(c, err);
 }
 
 static void

@@ -39,7 +39,7 @@ secured(struct sensor *s)
 	s->heard = clock_mono();
 	s->state = SENSOR_GREETING;
 	/* Pings go on while nothing is read: what they wait for is no answer. */
-	conn_set_liveness(s->conn, s->heartbeat_ms, true);
+	conn_set_liveness(s->conn, s->heartbeat_ms, CONN_DROP_STALLED);
 	log_debug(LOG_SENSOR, "%s: TLS is up, the agent's certificate is good",
 	    s->name);
 	msg.hello.version = PROTO_VERSION;

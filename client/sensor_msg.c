@@ -46,7 +46,7 @@ take_started(struct sensor *s, const struct msg_started *started)
 	s->heartbeat_ms = started->heartbeat_ms;
 	s->watermark = started->start;
 	sensor_start_ticking(s);
-	conn_set_liveness(s->conn, s->heartbeat_ms, true);
+	conn_set_liveness(s->conn, s->heartbeat_ms, CONN_DROP_STALLED);
 	sensor_set_state(s, SENSOR_STREAMING, 0);
 	s->events->started(started, s->arg);
 }
