@@ -163,11 +163,22 @@ static struct capture *
 try_start(struct lab *lab, uint32_t n_rings, struct capture_config cfg,
     struct err *err)
 {
+	struct msg_capture_interface infos[MAX_RINGS];
 	struct capture_socket sockets[MAX_RINGS];
+	struct msg_started started = { .n_interfaces = n_rings, .interfaces = infos,
+	    .snaplen = 262144, .heartbeat_ms = PROTO_HEARTBEAT_MS, .next_sequence = 1 };
 
+	if (cfg.started != NULL) {
+		started = *cfg.started;
+		started.n_interfaces = n_rings;
+		started.interfaces = infos;
+	}
+	cfg.started = &started;
 	lab->n_rings = n_rings;
 	for (uint32_t i = 0; i < n_rings; i++) {
 		ring_fake_open(&ring_fakes[i]);
+		infos[i] = (struct msg_capture_interface){ .name = "eth0",
+		    .index = LO_INDEX, .link_type = 1, .snaplen = 262144 };
 		sockets[i] = (struct capture_socket){
 			.fd = ring_fakes[i].fd, .retire_ms = 1, .name = "eth0",
 			.block_size = RING_FAKE_BLOCK,
