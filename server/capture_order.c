@@ -152,7 +152,7 @@ capture_end_agent(struct capture *c)
 {
 	if (atomic_flag_test_and_set(&c->agent_ordered))
 		return;
-	c->agent_order->code = E_OK;
+	c->agent_order->code = E_EOF;
 	c->agent_order->limit_ns = (int64_t)CAPTURE_END_LIMIT_MS * NS_PER_MS;
 	snprintf(c->agent_order->text, sizeof(c->agent_order->text),
 	    "the agent is ending");

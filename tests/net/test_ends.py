@@ -109,7 +109,7 @@ def default_hangup():
                          ids=lambda number: number.name)
 def test_ending_the_agent_ends_captures_in_order(lab, default_hangup, agent, number):
     path = lab.file("a.pcapng")
-    client = lab.capture("-i", "cap0", "-w", path)
+    client = lab.capture("-i", "cap0", "-w", path, "--reconnect", "0")
     lab.sender().send(*frames.numbered(300))
     start = time.monotonic()
     agent.signal(number)
@@ -125,7 +125,7 @@ def test_ending_the_agent_ends_captures_in_order(lab, default_hangup, agent, num
 
 def test_a_killed_agent_leaves_a_whole_file_and_its_own_status(lab, agent):
     path = lab.file("a.pcapng")
-    client = lab.capture("-i", "cap0", "-w", path)
+    client = lab.capture("-i", "cap0", "-w", path, "--reconnect", "0")
     lab.sender().send(*frames.numbered(100))
     eventually(lambda: len(whole(path)) == 100, 10, "packets in the file")
     os.kill(agent.net_pid, signal.SIGKILL)
@@ -145,7 +145,7 @@ def whole(path):
 
 
 def test_killing_the_privileged_half_ends_the_other(lab, agent):
-    client = lab.capture("-i", "cap0", "-w", lab.file("a.pcapng"))
+    client = lab.capture("-i", "cap0", "-w", lab.file("a.pcapng"), "--reconnect", "0")
     net_pid = agent.net_pid
     agent.kill()
     eventually(lambda: not os.path.exists(f"/proc/{net_pid}"), 5, "end of capagent-net")
@@ -154,7 +154,7 @@ def test_killing_the_privileged_half_ends_the_other(lab, agent):
 
 
 def test_a_killed_client_ends_its_capture_on_the_sensor(lab, agent):
-    client = lab.capture("-i", "cap0", "-w", lab.file("a.pcapng"))
+    client = lab.capture("-i", "cap0", "-w", lab.file("a.pcapng"), "--linger", "0")
     assert lab.net.promiscuity() == 1
     client.kill()
     eventually(lambda: lab.net.promiscuity() == 0, 5, "end of the capture on the sensor")

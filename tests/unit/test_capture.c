@@ -454,7 +454,7 @@ the_agents_end_is_said_with_its_reason(void **state)
 	put(lab, 0, 10, 100);
 	capture_end_agent(lab->capture);
 	capture_end(lab->capture, E_LIMIT, NULL);	/* the first reason counts */
-	assert_int_equal(take_ended(lab)->code, E_OK);
+	assert_int_equal(take_ended(lab)->code, E_EOF);
 	assert_non_null(strstr(take_ended(lab)->text, "ending"));
 	assert_counts(take_ended(lab), 0, 10, 10, 0);
 }
