@@ -70,7 +70,7 @@ def _parse_pcap(blob, unit_ns):
     return cap
 
 
-def _options(body):
+def options(body):
     found, at = {}, 0
     while at < len(body):
         if len(body) - at < 4:
@@ -88,19 +88,32 @@ def _options(body):
     return found
 
 
-def _parse_pcapng(blob):
-    cap = Capture("pcapng")
+def blocks(blob, may_be_cut=False):
+    """Each block of a pcapng file as (kind, at, size); the last may be there in part."""
     at = 0
     while at < len(blob):
-        if len(blob) - at < 12:
+        left = len(blob) - at
+        if may_be_cut and left < 12:
+            return
+        if left < 12:
             raise Broken("block header cut short")
         kind, size = struct.unpack_from("<II", blob, at)
-        if size < 12 or size % 4 or len(blob) - at < size:
-            raise Broken(f"block of {size} bytes with {len(blob) - at} left")
+        if size < 12 or size % 4:
+            raise Broken(f"block of {size} bytes")
+        if may_be_cut and left < size:
+            return
+        if left < size:
+            raise Broken(f"block of {size} bytes with {left} left")
         if struct.unpack_from("<I", blob, at + size - 4)[0] != size:
             raise Broken("block lengths differ")
-        _block(cap, kind, blob[at + 8:at + size - 4], size)
+        yield kind, at, size
         at += size
+
+
+def _parse_pcapng(blob):
+    cap = Capture("pcapng")
+    for kind, at, size in blocks(blob):
+        _block(cap, kind, blob[at + 8:at + size - 4], size)
     return cap
 
 
@@ -111,13 +124,13 @@ def _block(cap, kind, body, size):
             raise Broken("section header")
         if size > 2048:
             raise Broken("section header is longer than Wireshark's pipe takes")
-        cap.section = _options(body[16:])
+        cap.section = options(body[16:])
     elif kind == 1:
         link_type, _, snaplen = struct.unpack_from("<HHI", body)
-        cap.interfaces.append(Interface(link_type, snaplen, _options(body[8:])))
+        cap.interfaces.append(Interface(link_type, snaplen, options(body[8:])))
     elif kind == 5:
         iface = struct.unpack_from("<I", body)[0]
-        cap.stats.append((iface, _options(body[12:])))
+        cap.stats.append((iface, options(body[12:])))
     elif kind == 6:
         iface, high, low, cap_len, orig_len = struct.unpack_from("<IIIII", body)
         if iface >= len(cap.interfaces):
@@ -127,7 +140,7 @@ def _block(cap, kind, body, size):
         padded = (cap_len + 3) & ~3
         if len(body) - 20 < padded:
             raise Broken("packet longer than its block")
-        opts = _options(body[20 + padded:])
+        opts = options(body[20 + padded:])
         flags = struct.unpack("<I", opts[2])[0] if 2 in opts else None
         drops = struct.unpack("<Q", opts[4])[0] if 4 in opts else None
         cap.packets.append(Packet(high << 32 | low, body[20:20 + cap_len], orig_len,

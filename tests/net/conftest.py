@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
+import faultlab  # noqa: E402
 import lab as lab_module  # noqa: E402
 
 
@@ -73,3 +74,12 @@ def pytest_runtest_makereport(item):
     if report.failed and made is not None:
         for proc in made.procs:
             report.sections.append((f"{proc.name} [{proc.pid}]", proc.report()[-6000:]))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What the fault tests did, and how to repeat it."""
+    if faultlab.notes:
+        terminalreporter.section("faults")
+        terminalreporter.write_line(f"CAPTEST_SEED={faultlab.SEED}")
+        for line in faultlab.notes:
+            terminalreporter.write_line(line)

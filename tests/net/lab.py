@@ -151,9 +151,9 @@ class Net:
         with self.inside(ns):
             return socket.socket(*args)
 
-    def connect(self, address, timeout=20, ns=None):
+    def connect(self, address, timeout=20, ns=None, source=None):
         with self.inside(ns or self.client):
-            return socket.create_connection(address, timeout)
+            return socket.create_connection(address, timeout, (source, 0) if source else None)
 
 
 class Sender:
@@ -479,10 +479,10 @@ class Lab:
         proc.err.wait(r"listening on ")
         return proc
 
-    def blast(self, count, size, rate):
-        """The fast sender, started."""
-        return Proc(self, "blast", [self.blast_program, "gen0", str(count), str(size), str(rate)],
-                    ns=self.net.gen)
+    def blast(self, count, size, rate, journal=None):
+        """The fast sender, started; a count of 0 sends until SIGTERM."""
+        argv = [self.blast_program, "gen0", str(count), str(size), str(rate)]
+        return Proc(self, "blast", argv + ([journal] if journal else []), ns=self.net.gen)
 
     def connections(self, port=9443, ns=None):
         """Established TCP connections of a port on the sensor."""

@@ -5,20 +5,15 @@ overtakes batches.  Speaks docs/PROTOCOL.md through wire.py.
 """
 import socket
 import ssl
-import struct
 import time
 
 import wire
 from lab import Timeout
-from wire import envelope, field, varint
+from wire import envelope, field, fixed64, varint
 
 WHOLE = 0xFFFFFFFF
 ETHERNET, RAW_IP, SLL2 = 1, 101, 276
 NOW = 1_700_000_000 * 10**9
-
-
-def fixed64(number, value):
-    return varint(number << 3 | 1) + struct.pack("<q", value)
 
 
 def packed(number, values):
@@ -35,9 +30,16 @@ def interface(name, index=7, link_type=ETHERNET, request=0, snaplen=65535, place
             + field(9, snaplen) + field(10, place) + field(11, netns) + field(12, time_stamp_type))
 
 
-def started(interfaces, snaplen=65535, notes=""):
+def started(interfaces, snaplen=65535, notes="", more=b""):
+    """more: further fields, such as resumable()."""
     body = b"".join(field(1, i) for i in interfaces) + field(2, snaplen) + field(5, notes)
-    return envelope(wire.STARTED, body + fixed64(6, NOW))
+    return envelope(wire.STARTED, body + fixed64(6, NOW) + more)
+
+
+def resumable(capture_id, token, next_sequence=0, announcements=0, linger_ms=60000,
+              heartbeat_ms=6000):
+    return (fixed64(7, capture_id) + field(8, token) + field(9, linger_ms) + field(10, heartbeat_ms)
+            + field(11, next_sequence) + field(12, announcements))
 
 
 def batch(sequence, packets, iface=0, kind=0, time_ns=NOW):
@@ -49,9 +51,15 @@ def batch(sequence, packets, iface=0, kind=0, time_ns=NOW):
     return envelope(wire.BATCH, body)
 
 
-def gap(first, last, packets):
-    return envelope(wire.GAP, field(1, first) + field(2, last) + field(3, packets)
-                    + field(4, packets * 60) + fixed64(5, NOW) + fixed64(6, NOW) + field(7, 1))
+def gap(first, last, packets, by_interface=None, reason=1):
+    """by_interface: as many as there are; absent: of no known one."""
+    body = (field(1, first) + field(2, last) + field(3, packets) + field(4, packets * 60)
+            + fixed64(5, NOW) + fixed64(6, NOW) + field(7, reason))
+    return envelope(wire.GAP, body + (packed(8, by_interface) if by_interface else b""))
+
+
+def watermark(sequence, time_ns=NOW):
+    return envelope(wire.WATERMARK, field(1, sequence) + fixed64(2, time_ns))
 
 
 def event(sequence, text, kind=8, iface=WHOLE):
@@ -74,7 +82,7 @@ def need_programs(link_types):
 
 def _stats(counters):
     names = ("received", "dropped_kernel", "dropped_interface", "batched", "dropped_agent",
-             "dropped_filter_change", "freezes")
+             "dropped_filter_change", "freezes", "lost_packets")
     body = b""
     for one in counters:
         body += field(1, b"".join(field(names.index(k) + 1, v) for k, v in one.items()))
@@ -108,14 +116,20 @@ class Puppet(wire.Wire):
         self.sock = None
         self.acked = 0
 
-    def accept(self):
-        """The Start of the client that connects."""
+    def accept(self, wanted=wire.START, hello=None):
+        """The Start, or Resume, of the client that connects."""
         raw, _ = self.listener.accept()
         raw.settimeout(20)
         self.sock = self.context.wrap_socket(raw, server_side=True)
+        self.buffer = b""
         self.expect(wire.HELLO)
-        self.send(wire.hello())
-        return self.expect(wire.START)
+        self.send(hello or wire.hello())
+        return self.expect(wanted)
+
+    def hang_up(self):
+        """The connection is gone, without a word of TLS."""
+        self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
 
     def expect(self, wanted):
         """The next message of this number; acknowledgements are noted on the way."""

@@ -6,9 +6,9 @@ decodes protobuf without its compiler.
 import ssl
 import struct
 
-ERROR, HELLO, LIST_REQUEST, START, ACK, STOP, PING, UPDATE_FILTER = range(1, 9)
+ERROR, HELLO, LIST_REQUEST, START, ACK, STOP, PING, UPDATE_FILTER, RESUME = range(1, 10)
 (INTERFACE_LIST, STARTED, BATCH, GAP, STATS, ENDED, PONG, EVENT, NEED_PROGRAMS, PLAN, FILTER_CHANGED,
- INTERFACE_ADDED) = range(16, 28)
+ INTERFACE_ADDED, WATERMARK) = range(16, 29)
 ALPN = "capture/1"
 
 
@@ -33,6 +33,10 @@ def field(number, value):
     if isinstance(value, str):
         value = value.encode()
     return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def fixed64(number, value):
+    return varint(number << 3 | 1) + struct.pack("<Q", value & (1 << 64) - 1)
 
 
 def parse(body):
@@ -110,17 +114,32 @@ def update_filter(number, filters):
     return envelope(UPDATE_FILTER, field(1, number) + b"".join(field(2, f) for f in filters))
 
 
+def lingering(linger_ms, heartbeat_ms=0, log_bytes=0):
+    """A Start's further fields."""
+    return field(8, log_bytes) + field(19, linger_ms) + field(20, heartbeat_ms)
+
+
+def ack(sequence):
+    return envelope(ACK, field(1, sequence))
+
+
+def resume(capture_id, token, next_sequence, announcements=0):
+    return envelope(RESUME, fixed64(1, capture_id) + field(2, token) + field(3, next_sequence)
+                    + field(4, announcements))
+
+
 class Wire:
     """One connection; every operation is bounded by the socket's timeout."""
 
-    def __init__(self, lab, pki, cert="client", port=9443, address="10.9.0.1", timeout=20):
+    def __init__(self, lab, pki, cert="client", port=9443, address="10.9.0.1", timeout=20,
+                 source=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.set_alpn_protocols([ALPN])
         context.load_verify_locations(pki.path("ca.pem"))
         if cert is not None:
             context.load_cert_chain(pki.path(cert + ".pem"), pki.path(cert + ".key"))
-        raw = lab.net.connect((address, port), timeout)
+        raw = lab.net.connect((address, port), timeout, source=source)
         self.local_port = raw.getsockname()[1]
         self.sock = context.wrap_socket(raw, server_hostname=address)
         self.buffer = b""
