@@ -118,6 +118,10 @@ a_broken_epoch_with_gaps_of_no_interface_loses_nothing_twice(void **state)
 		assert_int_equal(s.lost_connection, cases[i].want_lost);
 		assert_int_equal(s.received, cases[i].want_received);
 		assert_int_equal(s.received, ui_summary_placed(&s));
+		/* Nor when the next epoch has its last word. */
+		tell(&l, stats, 0, true);
+		ledger_summary(&l, &s);
+		assert_int_equal(s.received, cases[i].want_received);
 		ledger_fini(&l);
 	}
 }
