@@ -1,4 +1,4 @@
-/* client/events, client/notes, client/gap: what waits for its place. */
+/* client/events, client/notes: what waits for its place. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
