@@ -205,8 +205,7 @@ write_rest(struct outfile *out, const struct outfile_buffer *b, size_t *done,
 }
 
 bool
-outfile_disk_write(struct outfile *out, const struct outfile_buffer *b,
-    size_t *ret_done)
+outfile_disk_write(struct outfile *out, const struct outfile_buffer *b)
 {
 	size_t done = 0;
 	bool goes_on = true;
@@ -225,7 +224,6 @@ outfile_disk_write(struct outfile *out, const struct outfile_buffer *b,
 	}
 	if (goes_on)
 		say_recovered(out);
-	*ret_done = done;
 	return goes_on;
 }
 

@@ -141,9 +141,8 @@ bool outfile_is_given_up(struct outfile *out);
 
 /* --- outfile_disk.c: of regular files; false when nothing more is written --- */
 
-/* Write all of b; *ret_done is how much of it is in the file. */
-bool outfile_disk_write(struct outfile *out, const struct outfile_buffer *b,
-    size_t *ret_done);
+/* Write all of b; out->part says how much of it is in the file. */
+bool outfile_disk_write(struct outfile *out, const struct outfile_buffer *b);
 
 /* Make written what mark asks for. */
 bool outfile_disk_commit(struct outfile *out, const struct outfile_mark *mark);

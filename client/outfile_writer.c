@@ -135,9 +135,9 @@ piece_of(size_t left)
 	return left > OUTFILE_PIECE_BYTES ? OUTFILE_PIECE_BYTES : left;
 }
 
-/* Write all of b to what is no regular file; *ret_done is how much it took. */
+/* Write all of b to what is no regular file; out->part says how far it came. */
 static bool
-write_stream(struct outfile *out, const struct outfile_buffer *b, size_t *ret_done)
+write_stream(struct outfile *out, const struct outfile_buffer *b)
 {
 	size_t done = 0;
 
@@ -161,7 +161,6 @@ write_stream(struct outfile *out, const struct outfile_buffer *b, size_t *ret_do
 			break;
 		}
 	}
-	*ret_done = done;
 	return done == b->len;
 }
 
@@ -194,18 +193,17 @@ wait_for_work(struct outfile *out)
 
 enum work { WORK_BUFFER, WORK_MARK, WORK_WAIT, WORK_END };
 
-/* What is next: a mark before the bytes behind it. */
+/* What is next: a mark before the bytes behind it; in_flight is the buffer. */
 static enum work
-next_work(struct outfile *out, struct outfile_buffer **ret_b, struct outfile_mark *ret_mark)
+next_work(struct outfile *out)
 {
 	enum work work;
 
 	pthread_mutex_lock(&out->lock);
 	if (out->mark.is_pending && out->mark.at <= out->written) {
-		*ret_mark = out->mark;
 		work = WORK_MARK;
 	} else if (out->first != NULL) {
-		*ret_b = out->in_flight = out->first;
+		out->in_flight = out->first;
 		out->first = out->first->next;
 		if (out->first == NULL)
 			out->last = &out->first;
@@ -229,16 +227,18 @@ outfile_pool_put_locked(struct outfile *out, struct outfile_buffer *b)
 	out->n_pool++;
 }
 
-/* Count what became of b: all of it, or done bytes before the end. */
+/* Count what became of b: all of it, or what was written before the end. */
 static void
-count_buffer(struct outfile *out, struct outfile_buffer *b, size_t done)
+count_buffer(struct outfile *out, struct outfile_buffer *b)
 {
+	bool is_done = out->part == b->len;
+
 	pthread_mutex_lock(&out->lock);
-	out->written += done;
-	out->blocks += outfile_whole_blocks(b, 0, done);
+	out->written += out->part;
+	out->blocks += out->part_blocks;
 	out->part = 0;
 	out->part_blocks = 0;
-	if (done == b->len) {
+	if (is_done) {
 		out->in_flight = NULL;
 		outfile_pool_put_locked(out, b);
 		outfile_notify_locked(out);
@@ -247,22 +247,22 @@ count_buffer(struct outfile *out, struct outfile_buffer *b, size_t done)
 }
 
 static bool
-write_buffer(struct outfile *out, struct outfile_buffer *b)
+write_buffer(struct outfile *out)
 {
-	size_t done;
-	bool goes_on = out->is_regular ? outfile_disk_write(out, b, &done) :
-	    write_stream(out, b, &done);
+	struct outfile_buffer *b = out->in_flight;
+	bool goes_on = out->is_regular ? outfile_disk_write(out, b) : write_stream(out, b);
 
-	count_buffer(out, b, done);
+	count_buffer(out, b);
 	return goes_on;
 }
 
+/* The loop's thread leaves the mark alone while it is pending. */
 static bool
-reach_mark(struct outfile *out, const struct outfile_mark *mark)
+reach_mark(struct outfile *out)
 {
-	if (out->is_regular && !outfile_disk_commit(out, mark))
+	if (out->is_regular && !outfile_disk_commit(out, &out->mark))
 		return false;
-	free(mark->payload);
+	free(out->mark.payload);
 	pthread_mutex_lock(&out->lock);
 	out->mark = (struct outfile_mark){ .is_pending = false };
 	out->marks_done++;
@@ -274,17 +274,15 @@ reach_mark(struct outfile *out, const struct outfile_mark *mark)
 static void
 write_all(struct outfile *out)
 {
-	struct outfile_buffer *b = NULL;
-	struct outfile_mark mark;
 	bool goes_on = true;
 
 	while (goes_on) {
-		switch (next_work(out, &b, &mark)) {
+		switch (next_work(out)) {
 		case WORK_BUFFER:
-			goes_on = write_buffer(out, b);
+			goes_on = write_buffer(out);
 			break;
 		case WORK_MARK:
-			goes_on = reach_mark(out, &mark);
+			goes_on = reach_mark(out);
 			break;
 		case WORK_WAIT:
 			goes_on = wait_for_work(out);
