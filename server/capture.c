@@ -159,31 +159,38 @@ destroy(struct capture *c)
 	free(c);
 }
 
-/* Copy what the client was told of its interfaces. */
+/* info with addresses of its own.  E_NOMEM. */
+static int
+copy_addresses(struct msg_capture_interface *info)
+{
+	const size_t bytes = info->n_addresses * sizeof(*info->addresses);
+	void *copy = NULL;
+
+	if (bytes > 0) {
+		copy = malloc(bytes);
+		if (copy == NULL)
+			return E_NOMEM;
+		memcpy(copy, info->addresses, bytes);
+	}
+	info->addresses = copy;
+	return E_OK;
+}
+
+/* What the client was told of its interfaces. */
 static int
 take_started(struct capture *c, const struct msg_started *started, struct err *err)
 {
-	uint32_t n = started->n_interfaces;
-	int rc = E_OK;
-
 	c->started = *started;
 	c->started.interfaces = NULL;
 	c->started.n_interfaces = 0;
-	for (uint32_t i = 0; rc == E_OK && i < n; i++) {
+	for (uint32_t i = 0; i < started->n_interfaces; i++) {
 		struct msg_capture_interface info = started->interfaces[i];
 
-		info.addresses = calloc(info.n_addresses + 1, sizeof(*info.addresses));
-		if (info.addresses == NULL)
-			rc = E_NOMEM;
-		else {
-			memcpy(info.addresses, started->interfaces[i].addresses,
-			    info.n_addresses * sizeof(*info.addresses));
-			rc = capture_news_add_interface(c, &info);
-		}
+		if (copy_addresses(&info) != E_OK ||
+		    capture_news_add_interface(c, &info) != E_OK)
+			return err_set(err, E_NOMEM, "capture: create: out of memory");
 	}
-	if (rc != E_OK)
-		return err_set(err, rc, "capture: create: out of memory");
-	c->n_told = n;
+	c->n_told = started->n_interfaces;
 	return E_OK;
 }
 
