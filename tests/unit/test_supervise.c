@@ -129,8 +129,8 @@ a_signal_ends_the_child_by_message(void **state)
 		struct err err;
 
 		assert_int_equal(kill(getpid(), signals[i]), 0);
-		assert_int_equal(supervise_run(lab->serve, &lab->child, lab->signal_fd, &err),
-		    E_OK);
+		assert_int_equal(supervise_run(lab->serve, &lab->child, lab->signal_fd, NULL,
+		    &err), E_OK);
 		lab_free(lab);
 	}
 }
@@ -155,7 +155,8 @@ assert_run_ends(void (*child)(int boundary), int signo, int code, const char *wo
 
 	if (signo != 0)
 		assert_int_equal(kill(getpid(), signo), 0);
-	assert_int_equal(supervise_run(lab->serve, &lab->child, lab->signal_fd, &err), code);
+	assert_int_equal(supervise_run(lab->serve, &lab->child, lab->signal_fd, NULL, &err),
+	    code);
 	if (strstr(err.what, word) == NULL)
 		fail_msg("no '%s' in: %s", word, err.what);
 	lab_free(lab);
