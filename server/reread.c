@@ -138,6 +138,8 @@ take_one(struct reread *reread, struct err *err)
 		reread->files[reread->n_files++] = fd;
 		return reread->n_files == REREAD_FILES ? E_OK : E_AGAIN;
 	}
+	if (answer.code == E_OK)
+		return err_set(err, E_BUG, "reading process: neither a file nor a reason");
 	err_set(err, answer.code, "%s", answer.text);
 	if (err != NULL)
 		err->sys = answer.sys;

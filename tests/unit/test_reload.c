@@ -386,6 +386,7 @@ a_child_that_takes_nothing_is_not_waited_for(void **state)
 	while (send(lab->child.fd, filler, sizeof(filler), 0) > 0)
 		;
 	reload_ask(lab->reload);
+	assert_int_equal(reload_turn(lab->reload, &err), E_OK);
 	for (int i = 0; i < 1000 && !reload_wants_room(lab->reload); i++) {
 		struct pollfd pfd = { .fd = reload_fd(lab->reload), .events = POLLIN };
 
