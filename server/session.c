@@ -385,9 +385,23 @@ session_accept(struct net *net, int fd, const struct sockaddr_storage *peer)
 	session_set_state(s, SESSION_HANDSHAKE);
 }
 
+/* Best effort: who does not read now hears of it by the closed connection. */
+static void
+tell_end(struct session *s)
+{
+	struct msg msg = { .type = MSG_ERROR, .error = { .code = E_PEERGONE } };
+
+	if (s->state == SESSION_HANDSHAKE || s->state == SESSION_CLOSING)
+		return;
+	snprintf(msg.error.text, sizeof(msg.error.text), "the agent is ending");
+	(void)!stream_send(s->conn, &msg);
+}
+
 void
 session_close_all(struct net *net)
 {
-	while (net->sessions != NULL)
+	while (net->sessions != NULL) {
+		tell_end(net->sessions);
 		session_free(net->sessions);
+	}
 }
