@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/resume_record.h"
+
 enum {
-	OUTPUT_LIMIT_MS = 5000,		/* for close() after everything is written */
-	INTERRUPTED_LIMIT_MS = 500,	/* the same, for somebody who waits */
 	STUCK_S = 10,			/* an output that takes nothing, after the end */
 	OFTEN_LINES = 10,		/* a second; more than that nobody reads */
 };
@@ -65,65 +65,18 @@ collect_fail(struct collect *c, const struct err *err)
 	collect_set_status(c, exit_status_of(err->code));
 }
 
-static uint64_t
-lost_elsewhere(const struct collect *c, uint32_t iface)
-{
-	const struct ledger *l = &c->ledger;
-	const struct msg_interface_stats *a = &l->agent[iface];
-	uint64_t lost = a->dropped_agent + a->dropped_filter_change;
-
-	/* Gaps count for the capture as a whole; one interface has them all. */
-	if (l->n_interfaces == 1)
-		lost += l->gap_packets + l->lost_output;
-	return lost;
-}
-
-static void
-append_count(char *dst, size_t size, uint64_t n, const char *what)
-{
-	size_t len = strlen(dst);
-
-	if (n > 0)
-		snprintf(dst + len, size - len, "%s%s: %" PRIu64,
-		    len > 0 ? ", " : "", what, n);
-}
-
-static int
-write_stats_of(struct collect *c, uint32_t iface, struct err *err)
-{
-	const struct msg_interface_stats *a = &c->ledger.agent[iface];
-	struct sink_stats stats = {
-		.received = a->received,
-		.dropped_kernel = a->dropped_kernel,
-		.dropped_interface = a->dropped_interface,
-		.lost_elsewhere = lost_elsewhere(c, iface),
-		.filtered = c->ledger.filtered[iface],
-		.written = c->ledger.written[iface],
-		.start = c->start,
-		.end = clock_wall(),
-	};
-	char comment[200] = "";
-
-	/* What the format has no counter for. */
-	append_count(comment, sizeof(comment), a->freezes, "kernel ring freezes");
-	append_count(comment, sizeof(comment), c->n_changes, "filter changes");
-	append_count(comment, sizeof(comment), a->dropped_filter_change,
-	    "packets lost at filter changes");
-	append_count(comment, sizeof(comment), stats.filtered,
-	    "packets filtered by client");
-	return outputs_stats(c->out, iface, &stats, comment, err);
-}
-
+/* The record's last word stands before the statistics, which it leaves out. */
 void
-collect_write_stats(struct collect *c)
+collect_go_on_flushing(struct collect *c)
 {
-	struct err err;
-
-	for (uint32_t i = 0; i < c->ledger.n_interfaces; i++)
-		if (write_stats_of(c, i, &err) != E_OK) {
-			collect_fail(c, &err);
-			return;
-		}
+	if (c->wants_last && !c->is_marking) {
+		c->wants_last = false;
+		collect_mark_last(c);
+		collect_write_stats(c);
+		outputs_flush(c->out);
+	}
+	if (!c->wants_last && outputs_is_flushed(c->out))
+		collect_finish(c);
 }
 
 /* Nothing more will come: last blocks, then wait for the writer. */
@@ -138,10 +91,24 @@ collect_flush(struct collect *c)
 	}
 	c->state = COLLECT_FLUSHING;
 	collect_reach(c, UINT64_MAX);
-	collect_write_stats(c);
+	c->wants_last = true;
 	outputs_flush(c->out);
-	if (outputs_is_flushed(c->out))
-		collect_finish(c);
+	collect_go_on_flushing(c);
+}
+
+void
+collect_end_now(struct collect *c)
+{
+	if (c->state < COLLECT_FLUSHING && !c->reader_gone && !c->output_dead) {
+		collect_add_hole(c, clock_wall(), LEDGER_HOLE_INTERRUPTED);
+		collect_reach(c, UINT64_MAX);
+		c->wants_last = true;
+	}
+	if (c->wants_last) {
+		collect_mark_last(c);
+		collect_write_stats(c);
+	}
+	collect_finish(c);
 }
 
 void
@@ -152,7 +119,10 @@ collect_stop(struct collect *c)
 	c->stop_asked = true;
 	if (c->state == COLLECT_RUNNING) {
 		c->state = COLLECT_STOPPING;
-		sensor_stop(c->sensor);
+		if (c->link.is_lost)
+			collect_bound_link(c);
+		else
+			sensor_stop(c->sensor);
 	} else if (c->state == COLLECT_CONNECTING) {
 		collect_finish(c);
 	}
@@ -207,10 +177,37 @@ limit_reached(void *arg)
 {
 	struct collect *c = arg;
 
-	if (c->output_dead)
+	if (c->is_hurried) {
+		collect_end_now(c);
+		return;
+	}
+	if (c->output_dead) {
 		collect_report(c, "what the sensor still held is missing, and not "
 		    "counted");
+		collect_add_hole(c, clock_wall(), LEDGER_HOLE_INTERRUPTED);
+	}
 	collect_finish(c);
+}
+
+static int
+make_timers(struct collect *c, struct err *err)
+{
+	const struct { struct loop_timer **timer; loop_fn fn; } timers[] = {
+		{ &c->progress_timer, on_progress },
+		{ &c->limit_timer, limit_reached },
+		{ &c->duration_timer, collect_on_duration },
+		{ &c->mark_timer, collect_on_mark_timer },
+		{ &c->stats_timer, collect_on_stats_timer },
+		{ &c->link.timer, collect_on_link_timer },
+		{ &c->link.stop_timer, collect_on_link_stop },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(timers); i++) {
+		*timers[i].timer = loop_timer_new(c->loop, timers[i].fn, c);
+		if (*timers[i].timer == NULL)
+			return err_set(err, E_NOMEM, "capture: create: out of memory");
+	}
+	return E_OK;
 }
 
 static int
@@ -220,6 +217,7 @@ prepare(struct collect *c, struct tls *tls, struct err *err)
 		.address = &c->opt->sensor,
 		.server_name = c->opt->server_name,
 		.tls = tls,
+		.heartbeat_ms = (uint32_t)c->opt->heartbeat_ms,
 		.events = &collect_sensor_events,
 		.arg = c,
 	};
@@ -231,63 +229,15 @@ prepare(struct collect *c, struct tls *tls, struct err *err)
 	c->background = background_new(c->loop, c, err);
 	if (c->background == NULL)
 		return err->code;
-	c->progress_timer = loop_timer_new(c->loop, on_progress, c);
-	c->limit_timer = loop_timer_new(c->loop, limit_reached, c);
-	if (c->progress_timer == NULL || c->limit_timer == NULL)
+	if (make_timers(c, err) != E_OK)
+		return err->code;
+	if (ledger_init(&c->ledger) != E_OK)
 		return err_set(err, E_NOMEM, "capture: create: out of memory");
+	if (collect_open_record(c, err) != E_OK)
+		return err->code;
 	/* Looks the name up, which may take a while: signals still end us. */
 	c->sensor = sensor_new(c->loop, &cfg, err);
 	return c->sensor == NULL ? err->code : collect_watch_signals(c, err);
-}
-
-/* What was given to the output and is not in it is not captured. */
-static void
-take_back_unwritten(struct collect *c)
-{
-	uint64_t packets;
-
-	if (!c->is_open)
-		return;
-	packets = outputs_packets_written(c->out);
-	if (packets < c->written)
-		ledger_take_back(&c->ledger, c->written - packets,
-		    c->reader_gone ? LEDGER_UNWANTED : LEDGER_LOST);
-}
-
-static void
-close_output(struct collect *c)
-{
-	struct err err;
-
-	if (c->out == NULL)
-		return;
-	c->ledger.cut = outputs_cut(c->out);
-	if (outputs_stop(c->out, c->status == EXIT_INTERRUPTED || c->output_dead ?
-	    INTERRUPTED_LIMIT_MS : OUTPUT_LIMIT_MS, &err) != E_OK &&
-	    !c->reader_gone && c->status == EXIT_COMPLETE)
-		collect_fail(c, &err);
-	take_back_unwritten(c);
-}
-
-static void
-settle(struct collect *c)
-{
-	struct ui_summary summary;
-	struct err err;
-
-	collect_report_gaps(c);
-	collect_report_hidden(c);
-	ledger_summary(&c->ledger, &summary);
-	if (c->opt->verbose == 0)
-		summary.freezes = 0;
-	ui_text_clear(&c->ui);
-	ui_text_summary(&c->ui, &summary);
-	if (c->ledger.is_final && ledger_check(&c->ledger, &err) != E_OK) {
-		collect_report(c, err.what);
-		c->status = EXIT_LEDGER;
-	} else if (ui_summary_lost(&summary) > 0) {
-		collect_set_status(c, EXIT_INCOMPLETE);
-	}
 }
 
 static void
@@ -298,6 +248,12 @@ release(struct collect *c)
 	sensor_free(c->sensor);
 	loop_timer_free(c->progress_timer);
 	loop_timer_free(c->limit_timer);
+	loop_timer_free(c->duration_timer);
+	loop_timer_free(c->mark_timer);
+	loop_timer_free(c->stats_timer);
+	loop_timer_free(c->link.timer);
+	loop_timer_free(c->link.stop_timer);
+	resume_record_close(c->out_cfg.record);
 	outputs_free(c->out);
 	background_free(c->background);
 	loop_free(c->loop);
@@ -305,8 +261,9 @@ release(struct collect *c)
 	for (uint32_t i = 0; i < c->ledger.n_interfaces; i++)
 		arrival_free(c->interfaces[i].arrival);
 	free(c->interfaces);
-	if (c->has_ledger)
-		ledger_fini(&c->ledger);
+	free(c->map);
+	free(c->kept_state);
+	ledger_fini(&c->ledger);
 }
 
 enum exit_status
@@ -323,6 +280,7 @@ collect_run(const struct options *options, struct programs *programs,
 			    &sink_pcapng_ops,
 			.split_by_link_type = options->split_by_linktype,
 			.program = "capclient " CAP_VERSION,
+			.on_full = OUTFILE_STOP,
 			.fn = collect_on_outputs,
 			.arg = &c,
 		},
@@ -331,12 +289,10 @@ collect_run(const struct options *options, struct programs *programs,
 
 	ui_text_init(&c.ui, stderr, options->quiet);
 	events_init(&c.events);
+	c.link.seed = (unsigned)clock_mono().ns;
 	if (prepare(&c, tls, &err) != E_OK || loop_run(c.loop, &err) != E_OK)
 		collect_fail(&c, &err);
-	close_output(&c);
-	/* An output that could not be opened has said so in its line. */
-	if (c.is_open)
-		settle(&c);
+	collect_settle(&c);
 	release(&c);
 	return c.status;
 }

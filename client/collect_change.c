@@ -36,9 +36,8 @@ apply(struct collect *c, struct collect_change *change)
 	change->programs = (struct programs){ .n = 0 };
 	if (was_newest)
 		c->newest = c->programs;
-	for (uint32_t i = 0; i < change->n_places && i < c->ledger.n_interfaces &&
-	    rc == E_OK; i++)
-		rc = collect_set_place(c, i, change->places[i], &err);
+	for (uint32_t i = 0; i < change->n_places && i < c->n_map && rc == E_OK; i++)
+		rc = collect_set_place(c, c->map[i], change->places[i], &err);
 	c->n_changes++;
 	change_free(change);
 	if (rc == E_OK)
@@ -61,6 +60,8 @@ collect_reach(struct collect *c, uint64_t sequence)
 			outputs_note(c->out, item->text);
 		free(item);
 	}
+	if (c->events.n == 0)
+		c->capture.happened = sensor_announcements(c->sensor);
 	if (c->wants_change)
 		collect_change_filter(c);
 }
@@ -106,9 +107,7 @@ collect_forget_changes(struct collect *c)
 			change_free(item->payload);
 		free(item);
 	}
-	if (c->asked != NULL)
-		change_free(c->asked);
-	c->asked = NULL;
+	collect_drop_asked(c);
 }
 
 /* --- a change of the filter --- */
@@ -131,7 +130,8 @@ collect_change_filter(struct collect *c)
 	if (c->state > COLLECT_RUNNING)
 		return;
 	/* Several signals meanwhile are one more reading of the file. */
-	c->wants_change = c->state == COLLECT_CONNECTING || c->is_reading ||
+	c->wants_change = c->state == COLLECT_CONNECTING || c->link.is_lost ||
+	    c->is_reading ||
 	    c->asked != NULL || c->n_waiting == WAITING_MAX;
 	if (c->wants_change)
 		return;
@@ -165,6 +165,14 @@ ask_for_change(struct collect *c, struct programs *new)
 	sensor_update_filter(c->sensor, &update);
 }
 
+/* The connection broke while libpcap worked: the file is read once more. */
+static void
+drop_for_later(struct collect *c, struct programs *new)
+{
+	programs_fini(new);
+	c->wants_change = true;
+}
+
 void
 collect_take_file(struct collect *c, struct programs *new, const struct err *err)
 {
@@ -173,6 +181,8 @@ collect_take_file(struct collect *c, struct programs *new, const struct err *err
 		report_failure(c, err->what);
 	else if (c->state > COLLECT_RUNNING)
 		programs_fini(new);
+	else if (c->link.is_lost)
+		drop_for_later(c, new);
 	else
 		ask_for_change(c, new);
 	if (c->wants_change)
@@ -229,8 +239,8 @@ accept_change(struct collect *c, struct collect_change *change,
 	collect_report(c, text);
 	c->newest = &change->programs;
 	c->n_waiting++;
-	for (uint32_t i = 0; i < changed->n_places && i < c->ledger.n_interfaces; i++)
-		c->interfaces[i].newest_place = changed->places[i];
+	for (uint32_t i = 0; i < changed->n_places && i < c->n_map; i++)
+		c->interfaces[c->map[i]].newest_place = changed->places[i];
 	for (uint32_t i = 0; i < c->ledger.n_interfaces; i++)
 		collect_warn_of_travel(c, i);
 	if (take_places(change, changed) == E_OK &&
@@ -244,6 +254,40 @@ accept_change(struct collect *c, struct collect_change *change,
 	collect_stop(c);
 }
 
+/* The answer to a run before this one, which kept its words to itself. */
+static void
+note_old_change(struct collect *c, const struct msg_filter_changed *changed)
+{
+	char text[80], clock[24];
+
+	if (changed->code != E_OK)
+		return;
+	gap_format_clock(changed->time, clock, sizeof(clock));
+	snprintf(text, sizeof(text), "filter changed at %s", clock);
+	if (wait_for(c, changed->sequence, text, NULL) != E_OK && c->out != NULL)
+		outputs_note(c->out, text);
+}
+
+void
+collect_ask_again(struct collect *c)
+{
+	struct msg_update_filter update = {
+		.number = c->change_number,
+		.n_filters = c->asked->programs.n,
+		.filters = c->asked->programs.filters,
+	};
+
+	sensor_update_filter(c->sensor, &update);
+}
+
+void
+collect_drop_asked(struct collect *c)
+{
+	if (c->asked != NULL)
+		change_free(c->asked);
+	c->asked = NULL;
+}
+
 void
 collect_on_filter_changed(const struct msg_filter_changed *changed, void *arg)
 {
@@ -251,6 +295,10 @@ collect_on_filter_changed(const struct msg_filter_changed *changed, void *arg)
 	struct collect_change *change = c->asked;
 
 	c->asked = NULL;
+	if (change == NULL) {
+		note_old_change(c, changed);
+		return;
+	}
 	if (changed->code == E_OK) {
 		accept_change(c, change, changed);
 	} else {

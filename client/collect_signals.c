@@ -6,7 +6,27 @@
 enum {
 	/* timeout(1) signals its child and then the group it is in. */
 	SAME_SIGNAL_NS = 300 * NS_PER_MS,
+	/* For the agent to say how much is lost, to somebody who waits. */
+	HURRIED_NS = 500 * NS_PER_MS,
 };
+
+/* What the sensor has is not waited for, but how much it is. */
+static void
+interrupt_again(struct collect *c)
+{
+	if (!c->is_hurried)
+		collect_report(c, "interrupted again: what the sensor still held is "
+		    "not in the output");
+	c->status = EXIT_INTERRUPTED;
+	if (c->is_hurried || c->state != COLLECT_STOPPING || c->link.is_lost ||
+	    c->reader_gone || c->output_dead) {
+		collect_end_now(c);
+		return;
+	}
+	c->is_hurried = true;
+	sensor_stop_now(c->sensor);
+	loop_timer_set(c->limit_timer, HURRIED_NS);
+}
 
 static void
 on_end_signal(void *arg)
@@ -22,16 +42,7 @@ on_end_signal(void *arg)
 	if (c->is_signalled) {
 		if (mono_diff_ns(clock_mono(), c->stop_time) < SAME_SIGNAL_NS)
 			return;
-		collect_report(c, "interrupted again: what the sensor still held is "
-		    "not in the output");
-		c->status = EXIT_INTERRUPTED;
-		if (c->state < COLLECT_FLUSHING && !c->reader_gone &&
-		    !c->output_dead) {
-			c->state = COLLECT_FLUSHING;
-			collect_reach(c, UINT64_MAX);
-			collect_write_stats(c);
-		}
-		collect_finish(c);
+		interrupt_again(c);
 		return;
 	}
 	c->is_signalled = true;
@@ -39,21 +50,28 @@ on_end_signal(void *arg)
 	collect_stop(c);
 }
 
+void
+collect_report_counts(struct collect *c, const struct ui_summary *s)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "%llu packets captured, %llu packets received "
+	    "by filter, %llu packets dropped by kernel",
+	    (unsigned long long)s->captured, (unsigned long long)s->received,
+	    (unsigned long long)s->dropped_kernel);
+	collect_report(c, text);
+}
+
 static void
 on_stats_signal(void *arg)
 {
 	struct collect *c = arg;
 	struct ui_summary s;
-	char text[160];
 
-	if (!c->has_ledger)
+	if (!c->is_open)
 		return;
 	ledger_summary(&c->ledger, &s);
-	snprintf(text, sizeof(text), "%llu packets captured, %llu packets received "
-	    "by filter, %llu packets dropped by kernel",
-	    (unsigned long long)s.captured, (unsigned long long)s.received,
-	    (unsigned long long)s.dropped_kernel);
-	collect_report(c, text);
+	collect_report_counts(c, &s);
 }
 
 static void

@@ -1,12 +1,12 @@
 #include "client/collect_int.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/request.h"
-
-enum { NAME_LEN = ADDRESS_HOST_LEN + 2 * PROTO_MAX_NAME + 3 };
+#include "client/resume_state.h"
 
 static void
 give_up(struct collect *c, const struct err *err)
@@ -32,6 +32,16 @@ counts_here(const struct collect *c)
 	return false;
 }
 
+/* At least the shortest that is one. */
+static uint64_t
+duration_left_ms(const struct collect *c)
+{
+	uint64_t gone = c->began.ns == 0 ? 0 :
+	    (uint64_t)(mono_diff_ns(clock_mono(), c->began) / NS_PER_MS);
+
+	return gone < c->opt->duration_ms ? c->opt->duration_ms - gone : 1;
+}
+
 static void
 send_start(struct collect *c)
 {
@@ -42,8 +52,11 @@ send_start(struct collect *c)
 		give_up(c, &err);
 		return;
 	}
-	if (counts_here(c))
-		start.max_packets = 0;
+	/* What a capture before this one brought is had already. */
+	start.max_packets = counts_here(c) || c->written >= c->opt->count ? 0 :
+	    c->opt->count - c->written;
+	if (c->opt->duration_ms > 0)
+		start.max_duration_ms = duration_left_ms(c);
 	sensor_start(c->sensor, &start);
 	request_free(&start);
 }
@@ -60,7 +73,11 @@ collect_on_hello(const struct msg_hello *hello, void *arg)
 		collect_report(c, text);
 	}
 	memcpy(c->os, hello->os, sizeof(c->os));
-	send_start(c);
+	c->capture.is_asked = c->capture.has_token;
+	if (c->capture.is_asked)
+		collect_ask_resume(c);
+	else
+		send_start(c);
 }
 
 void
@@ -84,89 +101,6 @@ collect_answer_need(struct collect *c)
 		give_up(c, &err);
 	else
 		send_start(c);
-}
-
-/* --- interfaces --- */
-
-static void
-append(char *dst, size_t size, const char *text)
-{
-	size_t len = strlen(dst);
-
-	snprintf(dst + len, size - len, "%s%s", len > 0 ? "; " : "", text);
-}
-
-/* What a reader of the file should know of how its packets were chosen. */
-static void
-describe(const struct collect *c, const struct msg_capture_interface *iface,
-    const struct msg_filter *filter, char *dst, size_t size)
-{
-	static const char *const times[] = {
-		[TIME_STAMP_ADAPTER] = "time stamps: adapter; the host's on "
-		    "packets it did not stamp, such as outgoing ones",
-		[TIME_STAMP_ADAPTER_UNSYNCED] = "time stamps: adapter_unsynced: the "
-		    "adapter's own clock; the host's on packets it did not stamp, such "
-		    "as outgoing ones",
-	};
-
-	dst[0] = '\0';
-	if (c->opt->cooked && iface->index == 0)
-		append(dst, size, "one cooked socket for all interfaces: not "
-		    "promiscuous, no VLAN tags, no link-layer tests in the filter");
-	if (filter->text[0] != '\0')
-		append(dst, size, filter->exact_vlan ?
-		    "filter: exact: VLAN tags count as in this file" :
-		    "filter: as tcpdump live: it does not look at the VLAN tags of "
-		    "received packets");
-	if (iface->filter_place == FILTER_AGENT)
-		append(dst, size, "packets with a VLAN tag filtered by the agent");
-	if (iface->filter_place == FILTER_CLIENT)
-		append(dst, size, "filtered on arrival by capclient");
-	if (iface->time_stamp_type != TIME_STAMP_HOST)
-		append(dst, size, times[iface->time_stamp_type]);
-}
-
-static void
-format_name(const struct collect *c, const struct msg_capture_interface *iface,
-    char dst[static NAME_LEN])
-{
-	bool is_own = iface->network_namespace[0] == '\0';
-
-	snprintf(dst, NAME_LEN, "%s:%s%s%s", c->opt->sensor.host,
-	    iface->network_namespace, is_own ? "" : "/", iface->name);
-}
-
-static const struct msg_filter *
-filter_of(const struct collect *c, uint32_t filter)
-{
-	return &c->newest->filters[filter < c->newest->n ? filter : 0];
-}
-
-static int
-write_interface(struct collect *c, const struct msg_capture_interface *iface,
-    const struct msg_filter *filter, struct err *err)
-{
-	char name[NAME_LEN], comment[512];
-	const char *hint = NULL;
-	struct sink_interface si = {
-		.name = name,
-		.description = iface->description,
-		.os = c->os,
-		.filter = filter->text,
-		.comment = comment,
-		.link_type = iface->link_type,
-		.mac = iface->has_mac ? iface->mac : NULL,
-		.n_addresses = iface->n_addresses,
-		.addresses = iface->addresses,
-	};
-	int rc;
-
-	format_name(c, iface, name);
-	describe(c, iface, filter, comment, sizeof(comment));
-	rc = outputs_add_interface(c->out, &si, &hint, err);
-	if (rc == E_OK && hint != NULL)
-		collect_report(c, hint);
-	return rc;
 }
 
 /* One line, however many interfaces. */
@@ -198,38 +132,7 @@ warn_at_start(struct collect *c, const char *notes)
 			c->said_travel = true;
 }
 
-int
-collect_set_place(struct collect *c, uint32_t iface, enum filter_place place,
-    struct err *err)
-{
-	struct collect_interface *i = &c->interfaces[iface];
-
-	i->place = place;
-	if (place != FILTER_CLIENT || i->arrival != NULL)
-		return E_OK;
-	return arrival_new(i->link_type, i->snaplen, c->opt->headers_only, &i->arrival,
-	    err);
-}
-
-/* The ledger has room for interface number n already. */
-static int
-note_interface(struct collect *c, uint32_t n,
-    const struct msg_capture_interface *iface, struct err *err)
-{
-	const struct options *opt = c->opt;
-	uint32_t request = iface->request < opt->n_interfaces ? iface->request : 0;
-
-	c->interfaces[n] = (struct collect_interface){
-		.index = iface->index,
-		.link_type = iface->link_type,
-		.snaplen = iface->snaplen > 0 ? iface->snaplen : PROTO_MAX_SNAPLEN,
-		.filter = opt->interfaces[request].filter,
-		.newest_place = iface->filter_place,
-	};
-	return collect_set_place(c, n, iface->filter_place, err);
-}
-
-/* --- Started --- */
+/* --- the output --- */
 
 static int
 check_link_types(struct collect *c, const struct msg_started *started,
@@ -267,31 +170,18 @@ open_output(struct collect *c, const struct msg_started *started, struct err *er
 {
 	int rc = check_link_types(c, started, err);
 
+	if (rc == E_OK)
+		rc = collect_make_record(c, err);
 	if (rc != E_OK)
 		return rc;
-	c->interfaces = calloc(started->n_interfaces, sizeof(*c->interfaces));
-	if (c->interfaces == NULL ||
-	    ledger_init(&c->ledger, started->n_interfaces) != E_OK)
-		return err_set(err, E_NOMEM, "capture: start: out of memory");
-	c->has_ledger = true;
 	c->out_cfg.snaplen = file_snaplen(c->opt);
+	c->out_cfg.fsync = c->opt->fsync;
+	c->out_cfg.on_full = c->opt->stop_on_full ? OUTFILE_STOP : OUTFILE_WAIT;
 	c->out = outputs_new(&c->out_cfg, err);
+	c->out_cfg.record = NULL;	/* it is the output's */
 	if (c->out == NULL)
 		return err->code;
-	for (uint32_t i = 0; i < started->n_interfaces; i++) {
-		const struct msg_capture_interface *iface = &started->interfaces[i];
-
-		rc = note_interface(c, i, iface, err);
-		if (rc == E_OK)
-			rc = write_interface(c, iface,
-			    filter_of(c, c->interfaces[i].filter), err);
-		if (rc != E_OK)
-			return rc;
-	}
-	c->is_open = true;
-	/* Wireshark opens its window when it has the interfaces. */
-	outputs_flush(c->out);
-	return E_OK;
+	return collect_declare_known(c, err);
 }
 
 static void
@@ -306,16 +196,108 @@ report_sizes(struct collect *c, const struct msg_started *started)
 	collect_report(c, text);
 }
 
-static void
-report_listening(struct collect *c, const struct msg_capture_interface *iface,
-    uint32_t snaplen)
-{
-	char name[2 * PROTO_MAX_NAME + 2];
+/* --- what was captured before --- */
 
-	snprintf(name, sizeof(name), "%s%s%s", iface->network_namespace,
-	    iface->network_namespace[0] == '\0' ? "" : "/", iface->name);
-	ui_text_listening(&c->ui, c->opt->sensor.host, name, iface->link_type,
-	    snaplen);
+static enum ledger_hole_reason
+hole_reason(const struct collect *c)
+{
+	int64_t gone_ms = mono_diff_ns(clock_mono(), c->link.lost) / NS_PER_MS;
+
+	if (!c->link.is_lost)
+		return LEDGER_HOLE_NOT_RUNNING;
+	return gone_ms > (int64_t)c->capture.linger_ms ? LEDGER_HOLE_LINGER_OVER :
+	    LEDGER_HOLE_AGENT_RESTARTED;
+}
+
+/* The agent's counters and numbers begin anew; what is between is a hole. */
+static void
+begin_anew(struct collect *c, const struct msg_started *started)
+{
+	ledger_end_epoch(&c->ledger);
+	collect_add_hole(c, started->start, hole_reason(c));
+	c->newest_sequence = 0;
+	c->is_gap_newest = false;
+	c->through = started->start;
+	c->capture.announcements = c->capture.happened = 0;
+}
+
+static void
+remember(struct collect *c, const struct msg_started *started)
+{
+	c->capture.id = started->capture_id;
+	c->capture.token = started->token;
+	c->capture.has_token = started->has_token;
+	c->capture.linger_ms = started->linger_ms;
+	if (c->start.ns == 0)
+		c->start = started->start;
+	if (c->through.ns < started->start.ns)
+		c->through = started->start;
+}
+
+static void
+report_resumed(struct collect *c)
+{
+	char text[ERR_WHAT_LEN];
+
+	snprintf(text, sizeof(text), "'%.150s': goes on behind its packet %" PRIu64,
+	    c->opt->output, c->written);
+	collect_report(c, text);
+}
+
+/* --- Started --- */
+
+static int
+take_interfaces(struct collect *c, const struct msg_started *started, struct err *err)
+{
+	/* Of a capture that was not asked to go on nothing is known. */
+	bool is_anew = !c->capture.is_asked && c->ledger.n_interfaces > 0;
+	int rc = E_OK;
+
+	if (c->out == NULL)
+		rc = open_output(c, started, err);
+	if (rc != E_OK)
+		return rc;
+	if (is_anew)
+		begin_anew(c, started);
+	rc = collect_map_interfaces(c, started, is_anew, err);
+	if (rc != E_OK)
+		return rc;
+	remember(c, started);
+	if (c->link.is_lost)
+		collect_link_found(c, started, is_anew);
+	return E_OK;
+}
+
+/* From here on the output is there, and packets are on their way. */
+static void
+begin_running(struct collect *c)
+{
+	c->state = COLLECT_RUNNING;
+	c->is_open = true;
+	c->began = clock_mono();
+	if (c->out_cfg.is_resumed)
+		report_resumed(c);
+	loop_timer_set(c->progress_timer, COLLECT_PROGRESS_NS);
+	if (c->opt->duration_ms > 0)
+		loop_timer_set(c->duration_timer,
+		    (int64_t)c->opt->duration_ms * NS_PER_MS);
+	if (c->opt->stats_interval_ms > 0)
+		loop_timer_set(c->stats_timer,
+		    (int64_t)c->opt->stats_interval_ms * NS_PER_MS);
+	if (c->stop_asked)
+		collect_stop(c);
+}
+
+static void
+start_failed(struct collect *c, const struct err *err)
+{
+	collect_fail(c, err);
+	if (c->state != COLLECT_CONNECTING) {
+		collect_flush(c);
+		return;
+	}
+	collect_set_status(c, EXIT_OUTPUT);
+	collect_finish(c);
 }
 
 void
@@ -324,72 +306,29 @@ collect_on_started(const struct msg_started *started, void *arg)
 	struct collect *c = arg;
 	struct err err;
 
-	c->start = started->start;
-	if (open_output(c, started, &err) != E_OK) {
-		collect_fail(c, &err);
-		collect_set_status(c, EXIT_OUTPUT);
-		collect_finish(c);
+	if (c->state >= COLLECT_FLUSHING)
+		return;
+	if (take_interfaces(c, started, &err) != E_OK) {
+		start_failed(c, &err);
 		return;
 	}
-	if (started->notes[0] != '\0')
+	if (started->notes[0] != '\0' && !c->capture.is_asked)
 		collect_report(c, started->notes);
 	warn_at_start(c, started->notes);
 	if (c->opt->verbose > 0)
 		report_sizes(c, started);
-	for (uint32_t i = 0; i < started->n_interfaces; i++)
-		report_listening(c, &started->interfaces[i],
-		    c->interfaces[i].snaplen);
-	c->state = COLLECT_RUNNING;
-	loop_timer_set(c->progress_timer, COLLECT_PROGRESS_NS);
-	if (c->stop_asked)
-		collect_stop(c);
+	/* Wireshark opens its window when it has the interfaces. */
+	outputs_flush(c->out);
+	if (c->state == COLLECT_CONNECTING)
+		begin_running(c);
 	if (c->wants_change)
 		collect_change_filter(c);
 	collect_compile_missing(c);
-}
-
-/* --- InterfaceAdded --- */
-
-static int
-grow(struct collect *c, struct err *err)
-{
-	uint32_t n = c->ledger.n_interfaces;
-	struct collect_interface *more = realloc(c->interfaces,
-	    (n + 1) * sizeof(*more));
-
-	if (more != NULL)
-		c->interfaces = more;
-	if (more == NULL || ledger_add_interface(&c->ledger) != E_OK)
-		return err_set(err, E_NOMEM, "capture: interface: out of memory");
-	return E_OK;
+	collect_update_flow(c);
 }
 
 void
-collect_on_interface_added(const struct msg_interface_added *added, void *arg)
+collect_on_duration(void *arg)
 {
-	const struct msg_capture_interface *iface = &added->interface;
-	struct collect *c = arg;
-	uint32_t n = c->ledger.n_interfaces;
-	struct err err;
-
-	if (c->state >= COLLECT_FLUSHING)
-		return;
-	if (grow(c, &err) != E_OK || note_interface(c, n, iface, &err) != E_OK) {
-		/* Its packets can be neither counted nor judged. */
-		collect_fail(c, &err);
-		collect_flush(c);
-		return;
-	}
-	if (c->output_dead || c->reader_gone)
-		return;
-	if (write_interface(c, iface, filter_of(c, c->interfaces[n].filter),
-	    &err) != E_OK) {
-		collect_output_failed(c, &err);
-		return;
-	}
-	outputs_flush(c->out);
-	if (collect_may_report(c))
-		report_listening(c, iface, c->interfaces[n].snaplen);
-	collect_warn_of_travel(c, n);
-	collect_compile_missing(c);
+	collect_stop(arg);
 }

@@ -1,6 +1,7 @@
 #include "client/collect_int.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/gap.h"
@@ -10,6 +11,7 @@ enum {
 	CLOSED_LIMIT_NS = NS_PER_S / 2,
 	/* For the sensor's last counters, when nothing can be written. */
 	FAILED_LIMIT_NS = 2 * NS_PER_S,
+	SETTLE_NS = 300 * NS_PER_MS,
 };
 
 /* Nothing more can be written; what still comes is counted. */
@@ -39,7 +41,7 @@ write_packet(struct collect *c, const struct packet_ref *packet, struct err *err
 
 	if (rc != E_OK)
 		return rc;
-	c->ledger.written[packet->meta.iface]++;
+	ledger_wrote(&c->ledger, packet->meta.iface);
 	c->written++;
 	c->written_bytes += packet->meta.captured_len;
 	return E_OK;
@@ -70,68 +72,85 @@ passes_here(struct collect *c, struct packet_ref *packet)
 	return true;
 }
 
+/* Has the output all that was asked for? */
+static bool
+has_enough(const struct collect *c)
+{
+	const struct options *opt = c->opt;
+
+	return (opt->count > 0 && c->written >= opt->count) ||
+	    (opt->filesize_bytes > 0 && outputs_size(c->out) >= opt->filesize_bytes);
+}
+
 static void
 take_packet(struct collect *c, struct packet_ref *packet)
 {
+	struct ledger *l = &c->ledger;
 	struct err err;
 
+	/* From here on the interface is the output's. */
+	packet->meta.iface = c->map[packet->meta.iface];
 	if (!passes_here(c, packet)) {
-		c->ledger.filtered[packet->meta.iface]++;
-	} else if (c->reader_gone ||
-	    (c->opt->count > 0 && c->written == c->opt->count)) {
-		c->ledger.beyond_count++;
+		ledger_filtered(l, packet->meta.iface);
+	} else if (c->reader_gone || has_enough(c)) {
+		ledger_beyond(l, packet->meta.iface);
 	} else if (c->output_dead) {
-		c->ledger.lost_output++;
+		ledger_lost_output(l, packet->meta.iface);
 	} else if (!outputs_holds(c->out, packet->meta.iface)) {
-		c->ledger.not_held++;
+		ledger_not_held(l, packet->meta.iface);
 	} else if (write_packet(c, packet, &err) != E_OK) {
-		c->ledger.lost_output++;
+		ledger_lost_output(l, packet->meta.iface);
 		collect_output_failed(c, &err);
 	}
 }
 
-/* Acknowledge what is written; one mark under way is enough. */
+/*
+ * What is stamped a moment before the newest packet may still be in another
+ * ring of the agent's.
+ */
 static void
-acknowledge(struct collect *c)
+move_through(struct collect *c, struct wall_ns newest)
 {
-	if (c->mark_sequence == 0 || !outputs_has_reached_mark(c->out))
-		return;
-	sensor_ack(c->sensor, c->mark_sequence);
-	if (!outputs_is_flushed(c->out)) {
-		c->mark_sequence = c->newest_sequence;
-		outputs_mark(c->out);
-		return;
-	}
-	if (c->newest_sequence > c->mark_sequence)
-		sensor_ack(c->sensor, c->newest_sequence);
-	c->mark_sequence = 0;
+	newest.ns -= SETTLE_NS;
+	if (newest.ns > c->through.ns)
+		c->through = newest;
 }
 
 static void
 on_batch(struct batch_reader *batch, void *arg)
 {
 	struct collect *c = arg;
-	struct packet_ref packet;
+	struct packet_ref packet = { .meta = { .time = c->through } };
 
 	if (c->state >= COLLECT_FLUSHING)
 		return;
 	collect_reach(c, batch->sequence);
 	while (batch_reader_next(batch, &packet))
 		take_packet(c, &packet);
+	move_through(c, packet.meta.time);
+	c->newest_sequence = batch->sequence;
+	c->is_gap_newest = false;
 	if (c->output_dead || c->reader_gone)
 		return;
 	outputs_flush(c->out);
-	c->newest_sequence = batch->sequence;
-	if (c->mark_sequence == 0) {
-		c->mark_sequence = batch->sequence;
-		outputs_mark(c->out);
-	}
-	/* When nothing of it is written, no news of the output will come. */
-	acknowledge(c);
-	if (c->opt->count > 0 && c->written == c->opt->count)
+	collect_mark(c);
+	if (has_enough(c))
 		collect_stop(c);
 	if (c->state <= COLLECT_STOPPING)
 		collect_update_flow(c);
+}
+
+/* All that has come is in order; what comes next is stamped later. */
+static void
+on_watermark(const struct msg_watermark *watermark, void *arg)
+{
+	struct collect *c = arg;
+
+	if (c->state >= COLLECT_FLUSHING)
+		return;
+	c->through = watermark->time;
+	if (!c->output_dead && !c->reader_gone)
+		collect_mark_quiet(c);
 }
 
 /* Gaps come by the hundred when a reader is slow: one line a second tells. */
@@ -147,6 +166,23 @@ collect_report_gaps(struct collect *c)
 	c->unreported.packets = 0;
 }
 
+/* The gap by the output's interfaces; nothing by interface without memory. */
+static void
+tell_outputs(struct collect *c, const struct msg_gap *gap)
+{
+	struct msg_gap ours = *gap;
+
+	ours.n_interfaces = c->ledger.n_interfaces;
+	ours.by_interface = calloc(c->ledger.n_interfaces, sizeof(*ours.by_interface));
+	if (ours.by_interface == NULL)
+		ours.n_interfaces = 0;
+	for (uint32_t i = 0; ours.n_interfaces > 0 && i < gap->n_interfaces &&
+	    i < c->n_map; i++)
+		ours.by_interface[c->map[i]] += gap->by_interface[i];
+	outputs_gap(c->out, &ours);
+	free(ours.by_interface);
+}
+
 static void
 on_gap(const struct msg_gap *gap, void *arg)
 {
@@ -155,11 +191,24 @@ on_gap(const struct msg_gap *gap, void *arg)
 	if (c->state >= COLLECT_FLUSHING)
 		return;
 	collect_reach(c, gap->first_sequence);
-	c->ledger.gap_packets += gap->packets;
+	ledger_gap(&c->ledger, gap, c->map, c->n_map);
+	if (c->unreported.packets > 0 && !gap_joins(&c->unreported, gap))
+		collect_report_gaps(c);
 	gap_join(&c->unreported, gap, c->unreported.packets == 0);
-	outputs_gap(c->out, gap);
+	tell_outputs(c, gap);
 	c->newest_sequence = gap->last_sequence;
+	c->is_gap_newest = true;
 	collect_reach(c, gap->last_sequence + 1);
+}
+
+void
+collect_output_moved(struct collect *c)
+{
+	collect_take_marks(c);
+	if (c->state == COLLECT_FLUSHING)
+		collect_go_on_flushing(c);
+	else
+		collect_update_flow(c);
 }
 
 void
@@ -171,13 +220,14 @@ collect_on_outputs(enum outfile_event event, const struct err *err, void *arg)
 		return;
 	switch (event) {
 	case OUTFILE_EV_WRITTEN:
-		if (c->state == COLLECT_FLUSHING) {
-			if (outputs_is_flushed(c->out))
-				collect_finish(c);
-			return;
-		}
-		acknowledge(c);
-		collect_update_flow(c);
+		collect_output_moved(c);
+		return;
+	case OUTFILE_EV_STALLED:
+		collect_report(c, err->what);
+		return;
+	case OUTFILE_EV_RECOVERED:
+		collect_report(c, "output: it is written again");
+		collect_output_moved(c);
 		return;
 	case OUTFILE_EV_CLOSED:
 		c->reader_gone = true;
@@ -202,26 +252,52 @@ on_stats(const struct msg_stats *stats, void *arg)
 
 	/* An output that could not be opened leaves nothing to count for. */
 	if (c->state < COLLECT_FLUSHING)
-		ledger_set_agent(&c->ledger, stats, false);
+		ledger_set_agent(&c->ledger, stats, c->map, c->n_map, false);
+}
+
+/* The agent is about to be restarted, perhaps; what it had has come. */
+static bool
+is_agents_end(const struct msg_ended *ended)
+{
+	return ended->code == E_EOF;
 }
 
 static void
 on_ended(const struct msg_ended *ended, void *arg)
 {
 	struct collect *c = arg;
-	char text[PROTO_MAX_TEXT + 64];
+	struct err err;
 
 	if (c->state >= COLLECT_FLUSHING)
 		return;
-	ledger_set_agent(&c->ledger, &ended->stats, true);
-	if (ended->code != E_OK || (ended->text[0] != '\0' && !c->stop_asked)) {
-		snprintf(text, sizeof(text), "%s: the agent ended the capture: %s",
-		    sensor_name(c->sensor), ended->text[0] != '\0' ?
-		    ended->text : err_text(ended->code));
-		collect_report(c, text);
-		collect_set_status(c, EXIT_CONNECTION);
+	ledger_set_agent(&c->ledger, &ended->stats, c->map, c->n_map, true);
+	if (ended->code == E_OK || (is_agents_end(ended) && c->stop_asked)) {
+		collect_flush(c);
+		return;
 	}
+	err_set(&err, ended->code, "%s: the agent ended the capture: %.160s",
+	    sensor_name(c->sensor), ended->text[0] != '\0' ? ended->text :
+	    err_text(ended->code));
+	if (is_agents_end(ended)) {
+		collect_forget_capture(c);
+		if (collect_link_lost(c, &err))
+			return;
+	}
+	collect_report(c, err.what);
+	collect_set_status(c, EXIT_CONNECTION);
 	collect_flush(c);
+}
+
+/* The run before us was of a capture that is gone: begin another one. */
+static bool
+is_begun_anew(struct collect *c, const struct err *err)
+{
+	if (c->state != COLLECT_CONNECTING || err->code != E_GONE ||
+	    !c->capture.is_asked)
+		return false;
+	collect_forget_capture(c);
+	sensor_reconnect(c->sensor, NULL);
+	return true;
 }
 
 static void
@@ -229,18 +305,23 @@ on_failed(const struct err *err, void *arg)
 {
 	struct collect *c = arg;
 	char text[ERR_WHAT_LEN + 80];
-	bool had_started = c->state != COLLECT_CONNECTING;
 
-	if (c->state == COLLECT_DONE)
+	if (c->state >= COLLECT_FLUSHING)
 		return;
-	snprintf(text, sizeof(text), "%s%s", err->what, had_started ?
-	    ": what was captured after that is missing, and not counted" : "");
-	collect_report(c, text);
-	collect_set_status(c, had_started ? EXIT_CONNECTION : exit_status_of(err->code));
-	if (had_started)
-		collect_flush(c);
-	else
+	if (is_begun_anew(c, err) || collect_link_lost(c, err))
+		return;
+	if (c->state == COLLECT_CONNECTING) {
+		collect_fail(c, err);
 		collect_finish(c);
+		return;
+	}
+	snprintf(text, sizeof(text), "%s: what was captured after that is missing, and "
+	    "not counted", err->what);
+	collect_report(c, text);
+	collect_set_status(c, EXIT_CONNECTION);
+	collect_keep_capture(c);
+	collect_add_hole(c, clock_wall(), LEDGER_HOLE_CONNECTION_LOST);
+	collect_flush(c);
 }
 
 const struct sensor_events collect_sensor_events = {
@@ -251,6 +332,7 @@ const struct sensor_events collect_sensor_events = {
 	.batch = on_batch,
 	.gap = on_gap,
 	.stats = on_stats,
+	.watermark = on_watermark,
 	.event = collect_on_event,
 	.filter_changed = collect_on_filter_changed,
 	.ended = on_ended,

@@ -1,164 +1,214 @@
-#include "client/ledger.h"
+#include "client/ledger_int.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 int
-ledger_init(struct ledger *l, uint32_t n_interfaces)
+ledger_init(struct ledger *l)
 {
 	memset(l, 0, sizeof(*l));
-	l->agent = calloc(n_interfaces, sizeof(*l->agent));
-	l->written = calloc(n_interfaces, sizeof(*l->written));
-	l->filtered = calloc(n_interfaces, sizeof(*l->filtered));
-	if (l->agent == NULL || l->written == NULL || l->filtered == NULL) {
-		ledger_fini(l);
-		return E_NOMEM;
-	}
-	l->n_interfaces = n_interfaces;
-	return E_OK;
-}
-
-/* One element more in *array, zero. */
-static int
-grow(void *array, size_t n, size_t size)
-{
-	char *old, *more;
-
-	memcpy(&old, array, sizeof(old));
-	more = realloc(old, (n + 1) * size);
-	if (more == NULL)
-		return E_NOMEM;
-	memset(more + n * size, 0, size);
-	memcpy(array, &more, sizeof(more));
-	return E_OK;
-}
-
-int
-ledger_add_interface(struct ledger *l)
-{
-	if (grow(&l->agent, l->n_interfaces, sizeof(*l->agent)) != E_OK ||
-	    grow(&l->written, l->n_interfaces, sizeof(*l->written)) != E_OK ||
-	    grow(&l->filtered, l->n_interfaces, sizeof(*l->filtered)) != E_OK)
-		return E_NOMEM;
-	l->n_interfaces++;
-	return E_OK;
+	l->holes = calloc(LEDGER_MAX_HOLES, sizeof(*l->holes));
+	return l->holes == NULL ? E_NOMEM : E_OK;
 }
 
 void
 ledger_fini(struct ledger *l)
 {
-	free(l->agent);
-	free(l->written);
-	free(l->filtered);
+	for (uint32_t i = 0; i < l->n_interfaces; i++)
+		free(l->rows[i].name);
+	free(l->rows);
+	free(l->holes);
 	memset(l, 0, sizeof(*l));
 }
 
-void
-ledger_set_agent(struct ledger *l, const struct msg_stats *stats, bool is_final)
-{
-	memcpy(l->agent, stats->interfaces,
-	    l->n_interfaces * sizeof(*l->agent));
-	l->is_final = is_final;
-}
-
-uint64_t
-ledger_written(const struct ledger *l)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < l->n_interfaces; i++)
-		sum += l->written[i];
-	return sum - l->unwritten;
-}
-
-void
-ledger_take_back(struct ledger *l, uint64_t n, enum ledger_fate fate)
-{
-	l->unwritten += n;
-	switch (fate) {
-	case LEDGER_LOST:
-		l->lost_output += n;
-		return;
-	case LEDGER_UNWANTED:
-		l->beyond_count += n;
-		return;
-	}
-}
-
-static uint64_t
-sum_filtered(const struct ledger *l)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < l->n_interfaces; i++)
-		sum += l->filtered[i];
-	return sum;
-}
-
-/* Everything that was batched, by what became of it here. */
-static uint64_t
-sum_came(const struct ledger *l)
-{
-	return ledger_written(l) + l->gap_packets + sum_filtered(l) +
-	    l->beyond_count + l->lost_output + l->not_held;
-}
-
 int
-ledger_check(const struct ledger *l, struct err *err)
+ledger_add_interface(struct ledger *l, const char *name)
 {
-	uint64_t batched = 0, came = sum_came(l);
+	struct ledger_row *more = realloc(l->rows,
+	    ((size_t)l->n_interfaces + 1) * sizeof(*more));
+	char *copy;
 
-	for (uint32_t i = 0; i < l->n_interfaces; i++) {
-		const struct msg_interface_stats *a = &l->agent[i];
+	if (more == NULL)
+		return E_NOMEM;
+	l->rows = more;
+	copy = strdup(name);
+	if (copy == NULL)
+		return E_NOMEM;
+	l->rows[l->n_interfaces] = (struct ledger_row){ .name = copy };
+	return (int)l->n_interfaces++;
+}
 
-		batched += a->batched;
-		if (a->received != a->dropped_kernel + a->dropped_agent +
-		    a->dropped_filter_change + a->batched)
-			return err_set(err, E_BUG, "ledger: interface %u: %llu "
-			    "received by filter, but %llu dropped by kernel, %llu "
-			    "in the agent, %llu at filter changes and %llu sent", i,
-			    (unsigned long long)a->received,
-			    (unsigned long long)a->dropped_kernel,
-			    (unsigned long long)a->dropped_agent,
-			    (unsigned long long)a->dropped_filter_change,
-			    (unsigned long long)a->batched);
+/* --- the agent's numbers --- */
+
+/* The row of the agent's interface, or NULL. */
+static struct ledger_row *
+row_of(struct ledger *l, uint32_t iface, const uint32_t *map, uint32_t n_map)
+{
+	uint32_t row = iface;
+
+	if (map != NULL) {
+		if (iface >= n_map)
+			return NULL;
+		row = map[iface];
 	}
-	if (batched != came)
-		return err_set(err, E_BUG, "ledger: the agent sent %llu packets, "
-		    "but %llu were written or counted as lost",
-		    (unsigned long long)batched, (unsigned long long)came);
-	return E_OK;
+	return row < l->n_interfaces ? &l->rows[row] : NULL;
+}
+
+/* The one row that all of the agent's interfaces are, or NULL. */
+static struct ledger_row *
+only_row(struct ledger *l, const uint32_t *map, uint32_t n_map)
+{
+	if (map == NULL)
+		return l->n_interfaces == 1 ? &l->rows[0] : NULL;
+	for (uint32_t i = 1; i < n_map; i++)
+		if (map[i] != map[0])
+			return NULL;
+	return row_of(l, 0, map, n_map);
 }
 
 void
-ledger_summary(const struct ledger *l, struct ui_summary *ret_summary)
+ledger_gap(struct ledger *l, const struct msg_gap *gap, const uint32_t *map,
+    uint32_t n_map)
 {
-	struct ui_summary s = {
-		.captured = ledger_written(l),
-		.lost_buffer = l->gap_packets,
-		.lost_output = l->lost_output,
-		.lost_format = l->not_held,
-		.beyond_count = l->beyond_count,
-		.filtered = sum_filtered(l),
-		.cut = l->cut,
-	};
-	uint64_t batched = 0, came = sum_came(l);
+	uint64_t left = gap->packets;
+	struct ledger_row *row;
+	bool fits = true;
+
+	for (uint32_t i = 0; i < gap->n_interfaces; i++) {
+		uint64_t n = gap->by_interface[i] < left ? gap->by_interface[i] : left;
+
+		row = row_of(l, i, map, n_map);
+		if (row == NULL)
+			continue;
+		fits = ledger_add(&row->n.gaps[gap->reason], n) && fits;
+		left -= n;
+	}
+	row = left > 0 ? only_row(l, map, n_map) : NULL;
+	fits = ledger_add(row != NULL ? &row->n.gaps[gap->reason] :
+	    &l->rest.gaps[gap->reason], left) && fits;
+	if (!fits)
+		l->rest.is_broken = 1;
+}
+
+void
+ledger_set_agent(struct ledger *l, const struct msg_stats *stats,
+    const uint32_t *map, uint32_t n_map, bool is_final)
+{
+	for (uint32_t i = 0; i < l->n_interfaces; i++)
+		l->rows[i].n.now = (struct ledger_told){ .received = 0 };
+	l->is_now_broken = false;
+	l->is_final = is_final;
+	for (uint32_t i = 0; i < stats->n_interfaces; i++) {
+		const struct msg_interface_stats *s = &stats->interfaces[i];
+		struct ledger_row *row = row_of(l, i, map, n_map);
+		const struct ledger_told told = {
+			.received = s->received,
+			.dropped_kernel = s->dropped_kernel,
+			.dropped_agent = s->dropped_agent,
+			.dropped_filter_change = s->dropped_filter_change,
+			.batched = s->batched,
+			.dropped_interface = s->dropped_interface,
+			.freezes = s->freezes,
+		};
+
+		/* An interface without a row has no packets either. */
+		if (row != NULL ? !ledger_add_told(&row->n.now, &told) : s->received > 0)
+			l->is_now_broken = true;
+	}
+}
+
+/* --- the end of an epoch --- */
+
+/*
+ * What is known of an epoch without its last word, so that it adds up.
+ * *unknown are packets of gaps that may be of this row: so many of those that
+ * never came are not lost a second time.
+ */
+static bool
+settle_row(struct ledger_counts *n, uint64_t *unknown)
+{
+	uint64_t came, dropped, lost = 0, in_gaps;
+	bool fits = ledger_came(n, &came) & ledger_told_dropped(&n->now, &dropped);
+
+	came -= n->came_before;
+	if (n->now.batched > came)
+		lost = n->now.batched - came;
+	in_gaps = lost < *unknown ? lost : *unknown;
+	*unknown -= in_gaps;
+	n->now.batched = came + lost;
+	n->now.received = n->now.batched;
+	fits = ledger_add(&n->now.received, dropped) && fits;
+	return ledger_add(&n->lost_connection, lost - in_gaps) && fits;
+}
+
+/* The same for all rows and the rest. */
+static bool
+settle(struct ledger *l)
+{
+	uint64_t unknown;
+	bool fits = ledger_rest_packets(&l->rest, &unknown);
+
+	unknown -= l->rest.before;
+	for (uint32_t i = 0; i < l->n_interfaces; i++)
+		fits = settle_row(&l->rows[i].n, &unknown) && fits;
+	return ledger_add(&l->rest.told, unknown) && fits;
+}
+
+void
+ledger_end_epoch(struct ledger *l)
+{
+	bool fits = l->is_final ? true : settle(l);
 
 	for (uint32_t i = 0; i < l->n_interfaces; i++) {
-		s.received += l->agent[i].received;
-		s.dropped_kernel += l->agent[i].dropped_kernel;
-		s.dropped_interface += l->agent[i].dropped_interface;
-		s.lost_agent += l->agent[i].dropped_agent;
-		s.lost_change += l->agent[i].dropped_filter_change;
-		s.freezes += l->agent[i].freezes;
-		batched += l->agent[i].batched;
+		struct ledger_counts *n = &l->rows[i].n;
+
+		fits = ledger_add_told(&n->past, &n->now) && fits;
+		n->now = (struct ledger_told){ .received = 0 };
+		fits = ledger_came(n, &n->came_before) && fits;
 	}
-	/* The connection broke: what the agent last counted may be older. */
-	if (!l->is_final) {
-		if (batched > came)
-			s.lost_connection = batched - came;
-		if (s.received < came + s.dropped_kernel)
-			s.received = came + s.dropped_kernel;
+	fits = ledger_rest_packets(&l->rest, &l->rest.before) && fits;
+	if (!fits || l->is_now_broken)
+		l->rest.is_broken = 1;
+	l->is_final = false;
+	l->is_now_broken = false;
+}
+
+/* --- holes --- */
+
+void
+ledger_hole(struct ledger *l, struct wall_ns from, struct wall_ns to,
+    enum ledger_hole_reason reason)
+{
+	struct ledger_hole hole = {
+		.from = from,
+		/* Clocks of two machines, or one that was set. */
+		.to = to.ns < from.ns ? from : to,
+		.reason = reason,
+		.n = 1,
+	};
+
+	if (ledger_import_hole(l, &hole) != E_OK)
+		l->rest.is_broken = 1;
+}
+
+/* --- what the output did not take --- */
+
+void
+ledger_take_back(struct ledger *l, const uint64_t *by_row, uint32_t n,
+    enum ledger_fate fate)
+{
+	for (uint32_t i = 0; i < n && i < l->n_interfaces; i++) {
+		struct ledger_counts *c = &l->rows[i].n;
+		uint64_t packets = by_row[i] < c->written ? by_row[i] : c->written;
+
+		c->written -= packets;
+		switch (fate) {
+		case LEDGER_LOST:
+			c->lost_queue += packets;
+			break;
+		case LEDGER_UNWANTED:
+			c->beyond += packets;
+			break;
+		}
 	}
-	*ret_summary = s;
 }

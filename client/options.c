@@ -12,9 +12,16 @@ enum {				/* options without a letter */
 	OPT_LOG, OPT_VERSION, OPT_PRECISION, OPT_HABIT,
 	OPT_EXACT_FILTER, OPT_HEADERS_ONLY, OPT_SAMPLE, OPT_SAMPLE_FLOWS,
 	OPT_KERNEL_ONLY, OPT_COOKED, OPT_PLAN, OPT_SPLIT,
+	OPT_LOG_SIZE, OPT_OVERFLOW, OPT_LINGER, OPT_HEARTBEAT, OPT_RECONNECT,
+	OPT_RESUME, OPT_FSYNC, OPT_ON_FULL, OPT_JSON, OPT_STATS_INTERVAL,
 };
 
 enum { OPTIONS_DUMP_MAX = 3 };	/* -ddd, as tcpdump */
+
+enum {
+	LINGER_DEFAULT_MS = 60 * 1000,
+	LINGER_MAX_MS = 7 * 24 * 3600 * 1000,	/* as the agent's max-linger */
+};
 
 enum {
 	ONCE = 1,		/* the second would silently replace the first */
@@ -39,6 +46,17 @@ static const struct {
 	{ 'y', "-y", ONCE | CAPTURES | PER_INTERFACE, NULL },
 	{ 'j', "-j", ONCE | CAPTURES, NULL },
 	{ 'B', "-B", ONCE | CAPTURES, NULL },
+	{ 'a', "-a", CAPTURES, NULL },
+	{ OPT_LOG_SIZE, "--log-size", ONCE | CAPTURES, NULL },
+	{ OPT_OVERFLOW, "--on-overflow", ONCE | CAPTURES, NULL },
+	{ OPT_LINGER, "--linger", ONCE | CAPTURES, NULL },
+	{ OPT_HEARTBEAT, "--heartbeat", ONCE | CAPTURES, NULL },
+	{ OPT_RECONNECT, "--reconnect", ONCE | CAPTURES, NULL },
+	{ OPT_RESUME, "--resume", CAPTURES, NULL },
+	{ OPT_FSYNC, "--fsync", CAPTURES, NULL },
+	{ OPT_ON_FULL, "--on-full", ONCE | CAPTURES, NULL },
+	{ OPT_JSON, "--json", CAPTURES, NULL },
+	{ OPT_STATS_INTERVAL, "--stats-interval", ONCE | CAPTURES, NULL },
 	{ 'Q', "-Q", ONCE | CAPTURES, NULL },
 	{ OPT_EXACT_FILTER, "--exact-filter", CAPTURES, NULL },
 	{ OPT_KERNEL_ONLY, "--kernel-only", CAPTURES, NULL },
@@ -56,7 +74,7 @@ static const struct {
 _Static_assert(ARRAY_LEN(rules) <= OPTIONS_RULES_MAX, "more rules than marks");
 
 /* '-': words are returned where they stand; ':': a missing value is told. */
-static const char letters[] = "-:i:f:w:F:c:s:py:j:qdDLJB:Q:vh" "nUelStKO#";
+static const char letters[] = "-:a:i:f:w:F:c:s:py:j:qdDLJB:Q:vh" "nUelStKO#";
 
 static const struct option longs[] = {
 	{ "interface", required_argument, NULL, 'i' },
@@ -83,6 +101,17 @@ static const struct option longs[] = {
 	{ "plan", no_argument, NULL, OPT_PLAN },
 	{ "split-by-linktype", no_argument, NULL, OPT_SPLIT },
 	{ "buffer-size", required_argument, NULL, 'B' },
+	{ "autostop", required_argument, NULL, 'a' },
+	{ "log-size", required_argument, NULL, OPT_LOG_SIZE },
+	{ "on-overflow", required_argument, NULL, OPT_OVERFLOW },
+	{ "linger", required_argument, NULL, OPT_LINGER },
+	{ "heartbeat", required_argument, NULL, OPT_HEARTBEAT },
+	{ "reconnect", required_argument, NULL, OPT_RECONNECT },
+	{ "resume", no_argument, NULL, OPT_RESUME },
+	{ "fsync", no_argument, NULL, OPT_FSYNC },
+	{ "on-full", required_argument, NULL, OPT_ON_FULL },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "stats-interval", required_argument, NULL, OPT_STATS_INTERVAL },
 	{ "server-name", required_argument, NULL, OPT_SERVER_NAME },
 	{ "cert", required_argument, NULL, OPT_CERT },
 	{ "key", required_argument, NULL, OPT_KEY },
@@ -241,6 +270,15 @@ take_flag(struct options *o, int option)
 	case OPT_SPLIT:
 		o->split_by_linktype = true;
 		return true;
+	case OPT_RESUME:
+		o->resume = true;
+		return true;
+	case OPT_FSYNC:
+		o->fsync = true;
+		return true;
+	case OPT_JSON:
+		o->json = true;
+		return true;
 	case 'e': case 'K': case 'l': case 'n': case 'O': case 'S':
 	case 't': case 'U': case '#': case OPT_HABIT:
 		return true;	/* about text that we do not print, or done anyway */
@@ -248,13 +286,47 @@ take_flag(struct options *o, int option)
 	return false;
 }
 
+/* What bounds the capture, and what waits for whom how long; E_AGAIN: none of these. */
+static int
+take_limit(struct options *o, int option, const char *value, struct err *err)
+{
+	switch (option) {
+	case 'a':
+		return options_value_autostop(value, o, err);
+	case OPT_LOG_SIZE:
+		return options_value_log_size(value, &o->log_bytes, err);
+	case OPT_OVERFLOW:
+		return options_value_overflow(value, &o->drop_newest, err);
+	case OPT_ON_FULL:
+		return options_value_on_full(value, &o->stop_on_full, err);
+	case OPT_LINGER:
+		return options_value_time("--linger", value, 0, LINGER_MAX_MS,
+		    &o->linger_ms, err);
+	case OPT_HEARTBEAT:
+		return options_value_time("--heartbeat", value, PROTO_HEARTBEAT_MIN_MS,
+		    PROTO_HEARTBEAT_MAX_MS, &o->heartbeat_ms, err);
+	case OPT_RECONNECT:
+		return options_value_time("--reconnect", value, 0, LINGER_MAX_MS,
+		    &o->reconnect_ms, err);
+	case OPT_STATS_INTERVAL:
+		return options_value_time("--stats-interval", value, 100, LINGER_MAX_MS,
+		    &o->stats_interval_ms, err);
+	}
+	return E_AGAIN;
+}
+
 static int
 take_option(struct options_parse *p, int option, const char *value, struct err *err)
 {
 	struct options *o = &p->options;
 
+	int code;
+
 	if (take_text(o, option, value) || take_flag(o, option))
 		return E_OK;
+	code = take_limit(o, option, value, err);
+	if (code != E_AGAIN)
+		return code;
 	switch (option) {
 	case 'i':
 		return options_add_interface(p, value, err);
@@ -273,6 +345,9 @@ take_option(struct options_parse *p, int option, const char *value, struct err *
 		p->has_format = true;
 		return options_value_format(value, &o->format, err);
 	case 'c':
+		if (o->count != 0)
+			return err_set(err, E_USAGE, "-c: together with -a packets, "
+			    "which is the same: give one of them");
 		return options_value_count(value, &o->count, err);
 	case 'B':
 		return options_value_size(value, &o->buffer_bytes, err);
@@ -346,6 +421,9 @@ options_parse(int argc, char *const argv[], bool stdout_is_terminal,
 	const char **words = calloc(2 * n, sizeof(*words));
 	struct options_parse p = {
 		.options.interfaces = calloc(n, sizeof(p.options.interfaces[0])),
+		.options.linger_ms = LINGER_DEFAULT_MS,
+		.options.heartbeat_ms = PROTO_HEARTBEAT_MS,
+		.options.reconnect_ms = OPTIONS_FOREVER,
 		.own = calloc(n, sizeof(p.own[0])),
 		.before = words,
 		.later = words == NULL ? NULL : words + n,

@@ -28,6 +28,8 @@ enum options_action {
 	OPTIONS_VERSION,
 };
 
+#define OPTIONS_FOREVER	UINT64_MAX
+
 enum options_format { OPTIONS_PCAPNG, OPTIONS_PCAP };
 
 /* In the numbers of the protocol's Start. */
@@ -57,7 +59,11 @@ struct options {
 	char		*filter;	/* of an -i without -f; never NULL, "" for everything */
 	const char	*filter_file;	/* that filter was read from, or NULL */
 	uint64_t	 count;		/* -c; 0: no end */
+	uint64_t	 duration_ms;	/* -a duration; 0: no end */
+	uint64_t	 filesize_bytes;	/* -a filesize; 0: no end */
 	uint64_t	 buffer_bytes;	/* -B; 0: the agent's default */
+	uint64_t	 log_bytes;	/* --log-size; 0: the agent's default */
+	bool		 drop_newest;	/* --on-overflow */
 	enum options_direction direction;
 	bool		 exact_filter;	/* tags count as in a file, for every filter */
 	bool		 kernel_only;	/* refuse what the kernel cannot filter */
@@ -72,7 +78,16 @@ struct options {
 	const char	*output;	/* path, or "-" for stdout; NULL: none is needed */
 	enum options_format format;
 	bool		 split_by_linktype;	/* one file for each link type */
+	bool		 resume;	/* go on with the output */
+	bool		 fsync;		/* acknowledged is on disk */
+	bool		 stop_on_full;	/* a failing output ends the capture */
 
+	uint64_t	 linger_ms;	/* the agent captures on without us */
+	uint64_t	 heartbeat_ms;	/* silence that is the other's death */
+	uint64_t	 reconnect_ms;	/* OPTIONS_FOREVER; 0: a lost connection ends */
+
+	bool		 json;		/* the ledger as JSON on stderr */
+	uint64_t	 stats_interval_ms;	/* .. every so often; 0: at the end */
 	bool		 quiet;		/* no progress line: -q, or stdout */
 	unsigned	 verbose;	/* number of -v */
 	const char	*log_spec;	/* for log_set(), or NULL */

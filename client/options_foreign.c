@@ -15,7 +15,7 @@ static const char later[] = "not yet: leave it out";
 static const char nanoseconds[] =
     "times are always in nanoseconds: leave it out";
 
-/* With their meaning in tcpdump; -a and -b also in dumpcap. */
+/* With their meaning in tcpdump; -b also in dumpcap. */
 static const struct {
 	const char	*letters;
 	const char	*longs[MAX_LONGS];
@@ -23,7 +23,7 @@ static const struct {
 } foreign[] = {
 	{ "AXxrV", { "--print" }, reads },
 	{ "CGWzb", { "--ring-buffer" }, rotates },
-	{ "aI", { "--autostop", "--monitor-mode" }, later },
+	{ "I", { "--monitor-mode" }, later },
 	{ "", { "--micro" }, nanoseconds },
 };
 

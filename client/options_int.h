@@ -23,7 +23,7 @@ struct options_own {
 	uint32_t	 link_type;
 };
 
-enum { OPTIONS_RULES_MAX = 32 };
+enum { OPTIONS_RULES_MAX = 48 };
 
 /* The command line taken apart, before it is judged as a whole. */
 struct options_parse {
@@ -85,7 +85,16 @@ int options_value_count(const char *text, uint64_t *ret_count, struct err *err)
 int options_value_snaplen(const char *text, uint32_t *ret_snaplen,
     struct err *err) MUST_CHECK;
 
-/* -B: KiB, or with a suffix K, M, G, KiB, MiB, GiB; to bytes. */
+/*
+ * A size in bytes, in units of 2^shift without a suffix K, M, G, KiB, MiB or
+ * GiB.  False when it is none, 0, or over 1024 GiB.
+ */
+bool options_value_bytes(const char *text, unsigned shift, uint64_t *ret_bytes);
+
+/* Digits only, from the start of text; *ret_rest is what follows them. */
+bool options_value_u64(const char *text, const char **ret_rest, uint64_t *ret_value);
+
+/* -B: KiB without a suffix, as in tcpdump. */
 int options_value_size(const char *text, uint64_t *ret_bytes, struct err *err)
     MUST_CHECK;
 
@@ -114,6 +123,30 @@ int options_value_precision(const char *text, struct err *err) MUST_CHECK;
 
 /* The format that the end of a file's name asks for. */
 enum options_format options_format_of(const char *path);
+
+/* --- options_limits.c --- */
+
+/* --log-size: bytes without a suffix. */
+int options_value_log_size(const char *text, uint64_t *ret_bytes, struct err *err)
+    MUST_CHECK;
+
+/* --on-overflow: drop-oldest or drop-newest. */
+int options_value_overflow(const char *text, bool *ret_drop_newest,
+    struct err *err) MUST_CHECK;
+
+/* --on-full: wait or stop. */
+int options_value_on_full(const char *text, bool *ret_stop, struct err *err) MUST_CHECK;
+
+/*
+ * A time of option name: seconds, or with ms, s, m (min) or h; fractions of
+ * seconds too.  From min_ms to max_ms.
+ */
+int options_value_time(const char *name, const char *text, uint64_t min_ms,
+    uint64_t max_ms, uint64_t *ret_ms, struct err *err) MUST_CHECK;
+
+/* -a packets:N, duration:TIME, filesize:SIZE, into what holds already. */
+int options_value_autostop(const char *text, struct options *options,
+    struct err *err) MUST_CHECK;
 
 /* --- options_foreign.c --- */
 

@@ -68,6 +68,12 @@ check_output(struct options_parse *p, bool stdout_is_terminal, struct err *err)
 	if (is_stdout && o->split_by_linktype)
 		return err_set(err, E_USAGE, "--split-by-linktype: makes several "
 		    "files, and stdout is one: use -w FILE");
+	if (o->resume && is_stdout)
+		return err_set(err, E_USAGE, "--resume: stdout cannot be gone on with: "
+		    "use -w FILE");
+	if (o->resume && o->split_by_linktype)
+		return err_set(err, E_USAGE, "--resume: together with "
+		    "--split-by-linktype: only one file can be gone on with");
 	/* The progress line would stand in what the pipe's reader prints. */
 	if (is_stdout)
 		o->quiet = true;

@@ -15,9 +15,9 @@
 
 enum { PID_LARGEST = 1 << 22 };	/* the kernel's PID_MAX_LIMIT */
 
-/* Digits only: strtoull alone takes signs, blanks and what follows. */
-static bool
-parse_u64(const char *text, const char **ret_rest, uint64_t *ret_value)
+/* strtoull alone takes signs, blanks and what follows. */
+bool
+options_value_u64(const char *text, const char **ret_rest, uint64_t *ret_value)
 {
 	char *end;
 	unsigned long long value;
@@ -54,7 +54,7 @@ parse_namespace(const char *text, const char **ret_name, struct err *err)
 	if (is_named && (end == name || strcspn(name, "*?[") < (size_t)(end - name)))
 		return err_set(err, E_USAGE, "-i '%.60s': the name of one namespace is "
 		    "needed: netns:NAME/IFACE", text);
-	if (is_pid && (!parse_u64(name, &name, &pid) || name != end || pid == 0 ||
+	if (is_pid && (!options_value_u64(name, &name, &pid) || name != end || pid == 0 ||
 	    pid > PID_LARGEST))
 		return err_set(err, E_USAGE, "-i '%.60s': the number of a process is "
 		    "needed: pid:NUMBER/IFACE", text);
@@ -86,7 +86,7 @@ options_value_count(const char *text, uint64_t *ret_count, struct err *err)
 	const char *rest;
 	uint64_t value;
 
-	if (!parse_u64(text, &rest, &value) || *rest != '\0' || value == 0)
+	if (!options_value_u64(text, &rest, &value) || *rest != '\0' || value == 0)
 		return err_set(err, E_USAGE,
 		    "-c '%.60s': a number of packets from 1 on is needed", text);
 	*ret_count = value;
@@ -99,7 +99,7 @@ options_value_snaplen(const char *text, uint32_t *ret_snaplen, struct err *err)
 	const char *rest;
 	uint64_t value;
 
-	if (!parse_u64(text, &rest, &value) || *rest != '\0' ||
+	if (!options_value_u64(text, &rest, &value) || *rest != '\0' ||
 	    value > PROTO_MAX_SNAPLEN)
 		return err_set(err, E_USAGE,
 		    "-s '%.60s': a number of bytes from 1 to %d is needed (0: %d)",
@@ -108,28 +108,33 @@ options_value_snaplen(const char *text, uint32_t *ret_snaplen, struct err *err)
 	return E_OK;
 }
 
-int
-options_value_size(const char *text, uint64_t *ret_bytes, struct err *err)
+bool
+options_value_bytes(const char *text, unsigned shift, uint64_t *ret_bytes)
 {
 	static const char suffixes[] = "KMG";
-	unsigned shift = 10;
 	const char *rest, *suffix;
 	uint64_t value;
 
-	if (!parse_u64(text, &rest, &value))
-		goto refuse;
+	if (!options_value_u64(text, &rest, &value))
+		return false;
 	if (*rest != '\0') {
 		suffix = strchr(suffixes, toupper((unsigned char)*rest));
 		if (suffix == NULL ||
 		    (rest[1] != '\0' && strcasecmp(rest + 1, "iB") != 0))
-			goto refuse;
+			return false;
 		shift = 10 * (unsigned)(suffix - suffixes + 1);
 	}
 	if (value == 0 || value > BUFFER_MAX >> shift)
-		goto refuse;
+		return false;
 	*ret_bytes = value << shift;
-	return E_OK;
-refuse:
+	return true;
+}
+
+int
+options_value_size(const char *text, uint64_t *ret_bytes, struct err *err)
+{
+	if (options_value_bytes(text, 10, ret_bytes))
+		return E_OK;
 	return err_set(err, E_USAGE, "-B '%.60s': a size from 1K to 1024G is "
 	    "needed: a number with K, M or G (or KiB, MiB, GiB), without "
 	    "one in KiB", text);
@@ -189,7 +194,7 @@ options_value_sample(const char *name, const char *text, uint32_t *ret_n,
 	const char *rest;
 	uint64_t value;
 
-	if (strncmp(text, "1/", 2) != 0 || !parse_u64(text + 2, &rest, &value) ||
+	if (strncmp(text, "1/", 2) != 0 || !options_value_u64(text + 2, &rest, &value) ||
 	    *rest != '\0' || value == 0 || value > PROTO_MAX_SAMPLE)
 		return err_set(err, E_USAGE, "%s '%.60s': 1/N is needed, N from 1 to "
 		    "%d", name, text, PROTO_MAX_SAMPLE);

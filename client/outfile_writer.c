@@ -4,12 +4,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-/* Tell the loop that something changed; caller holds the lock. */
-static void
-notify_locked(struct outfile *out)
+void
+outfile_notify_locked(struct outfile *out)
 {
 	if (out->is_mail_posted)
 		return;
@@ -29,16 +27,33 @@ outfile_err(struct err *err, const char *path, const char *action)
 	return E_OUTPUT;
 }
 
+void
+outfile_fail(struct outfile *out, const struct err *err)
+{
+	pthread_mutex_lock(&out->lock);
+	out->error = *err;
+	outfile_notify_locked(out);
+	pthread_mutex_unlock(&out->lock);
+}
+
 static void
 fail(struct outfile *out, const char *action)
 {
 	struct err err;
 
 	outfile_err(&err, out->path, action);
+	outfile_fail(out, &err);
+}
+
+bool
+outfile_is_given_up(struct outfile *out)
+{
+	bool is_given_up;
+
 	pthread_mutex_lock(&out->lock);
-	out->error = err;
-	notify_locked(out);
+	is_given_up = out->is_given_up;
 	pthread_mutex_unlock(&out->lock);
+	return is_given_up;
 }
 
 static void
@@ -46,7 +61,7 @@ set_reader_gone(struct outfile *out)
 {
 	pthread_mutex_lock(&out->lock);
 	out->is_reader_gone = true;
-	notify_locked(out);
+	outfile_notify_locked(out);
 	pthread_mutex_unlock(&out->lock);
 }
 
@@ -82,51 +97,30 @@ open_cancellable(const char *path)
 }
 
 static int
-poll_cancellable(struct pollfd *fds, nfds_t n)
+poll_cancellable(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
 	int ready, saved;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
-	ready = poll(fds, n, -1);
+	ready = poll(fds, n, timeout_ms);
 	saved = errno;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	errno = saved;
 	return ready;
 }
 
-/* How many blocks of b are whole in its first len bytes, n at least? */
-static uint32_t
-whole_blocks(const struct outfile_buffer *b, uint32_t n, size_t len)
+uint32_t
+outfile_whole_blocks(const struct outfile_buffer *b, uint32_t n, size_t len)
 {
 	while (n < b->n_marks && b->mark[n] <= len)
 		n++;
 	return n;
 }
 
-/*
- * After a failed write: cut a regular file so that it ends with a whole block
- * of b, of which done bytes were written.  Returns how many of them stay.
- */
-static size_t
-cut_to_mark(struct outfile *out, const struct outfile_buffer *b, size_t done)
+void
+outfile_set_part(struct outfile *out, const struct outfile_buffer *b, size_t done)
 {
-	off_t base = out->start + (off_t)out->written;
-	struct stat st;
-	uint32_t n = whole_blocks(b, 0, done);
-	size_t keep = n == 0 ? 0 : b->mark[n - 1];
-
-	/* Somebody else appends to the same file: their bytes stay. */
-	if (!out->is_regular || fstat(out->fd, &st) != 0 ||
-	    st.st_size != base + (off_t)done)
-		return done;
-	return ftruncate(out->fd, base + (off_t)keep) == 0 ? keep : done;
-}
-
-/* Let the owner see how far the buffer under way has come. */
-static void
-set_part(struct outfile *out, const struct outfile_buffer *b, size_t done)
-{
-	uint32_t n = whole_blocks(b, out->part_blocks, done);
+	uint32_t n = outfile_whole_blocks(b, out->part_blocks, done);
 
 	pthread_mutex_lock(&out->lock);
 	out->part = done;
@@ -136,59 +130,46 @@ set_part(struct outfile *out, const struct outfile_buffer *b, size_t done)
 
 /* A blocking write() to a pipe returns when all is taken: so in pieces. */
 static size_t
-piece_of(const struct outfile *out, size_t left)
+piece_of(size_t left)
 {
-	return !out->is_regular && left > OUTFILE_PIECE_BYTES ?
-	    OUTFILE_PIECE_BYTES : left;
+	return left > OUTFILE_PIECE_BYTES ? OUTFILE_PIECE_BYTES : left;
 }
 
-/* Write all of b; returns false when nothing more can be written. */
+/* Write all of b to what is no regular file; out->part says how far it came. */
 static bool
-write_buffer(struct outfile *out, const struct outfile_buffer *b)
+write_stream(struct outfile *out, const struct outfile_buffer *b)
 {
 	size_t done = 0;
 
 	while (done < b->len) {
 		ssize_t n = write_cancellable(out->fd, b->data + done,
-		    piece_of(out, b->len - done));
+		    piece_of(b->len - done));
 
 		if (n >= 0) {
 			done += (size_t)n;
-			set_part(out, b, done);
+			outfile_set_part(out, b, done);
 		} else if (errno == EAGAIN) {
 			/* Whoever shares this stdout made it non-blocking. */
 			struct pollfd pfd = { .fd = out->fd, .events = POLLOUT };
 
-			(void)poll_cancellable(&pfd, 1);
+			(void)poll_cancellable(&pfd, 1, -1);
 		} else if (errno == EPIPE) {
+			set_reader_gone(out);
 			break;
 		} else if (errno != EINTR) {
-			int saved = errno;
-
-			done = cut_to_mark(out, b, done);
-			errno = saved;
+			fail(out, "write");
 			break;
 		}
 	}
-	if (done == b->len)
-		return true;
-	pthread_mutex_lock(&out->lock);
-	out->written += done;
-	out->blocks += whole_blocks(b, 0, done);
-	out->part = 0;
-	out->part_blocks = 0;
-	pthread_mutex_unlock(&out->lock);
-	if (errno == EPIPE)
-		set_reader_gone(out);
-	else
-		fail(out, "write");
-	return false;
+	return done == b->len;
 }
 
+/* --- work --- */
+
 /*
- * Wait until the loop's thread has something.  Meanwhile the only sign of a
- * reader that went away is an error condition on the descriptor.  Returns
- * false when it did.
+ * Wait until the loop's thread has something, or until it is time to look at
+ * the file.  Of a pipe the only sign of a reader that went away is an error
+ * condition on the descriptor.  Returns false when it did.
  */
 static bool
 wait_for_work(struct outfile *out)
@@ -199,7 +180,7 @@ wait_for_work(struct outfile *out)
 	};
 	uint64_t count;
 
-	if (poll_cancellable(fds, 2) < 0)
+	if (poll_cancellable(fds, 2, out->place != NULL ? OUTFILE_RETRY_MS : -1) < 0)
 		return true;
 	if (fds[0].revents != 0 &&
 	    read(out->wake_fd, &count, sizeof(count)) < 0)
@@ -210,28 +191,28 @@ wait_for_work(struct outfile *out)
 	return false;
 }
 
-/* The next buffer to write; NULL after the last one, or when it is over. */
-static struct outfile_buffer *
-take_buffer(struct outfile *out)
+enum work { WORK_BUFFER, WORK_MARK, WORK_WAIT, WORK_END };
+
+/* What is next: a mark before the bytes behind it; in_flight is the buffer. */
+static enum work
+next_work(struct outfile *out)
 {
-	struct outfile_buffer *b;
+	enum work work;
 
-	for (;;) {
-		bool is_closing;
-
-		pthread_mutex_lock(&out->lock);
-		b = out->first;
-		if (b != NULL) {
-			out->first = b->next;
-			if (out->first == NULL)
-				out->last = &out->first;
-			out->in_flight = b;
-		}
-		is_closing = out->is_closing;
-		pthread_mutex_unlock(&out->lock);
-		if (b != NULL || is_closing || !wait_for_work(out))
-			return b;
+	pthread_mutex_lock(&out->lock);
+	if (out->mark.is_pending && out->mark.at <= out->written) {
+		work = WORK_MARK;
+	} else if (out->first != NULL) {
+		out->in_flight = out->first;
+		out->first = out->first->next;
+		if (out->first == NULL)
+			out->last = &out->first;
+		work = WORK_BUFFER;
+	} else {
+		work = out->is_closing ? WORK_END : WORK_WAIT;
 	}
+	pthread_mutex_unlock(&out->lock);
+	return work;
 }
 
 void
@@ -246,33 +227,74 @@ outfile_pool_put_locked(struct outfile *out, struct outfile_buffer *b)
 	out->n_pool++;
 }
 
+/* Count what became of b: all of it, or what was written before the end. */
 static void
-buffer_done(struct outfile *out, struct outfile_buffer *b)
+count_buffer(struct outfile *out, struct outfile_buffer *b)
 {
+	bool is_done = out->part == b->len;
+
 	pthread_mutex_lock(&out->lock);
-	out->in_flight = NULL;
-	out->written += b->len;
-	out->blocks += b->n_marks;
+	out->written += out->part;
+	out->blocks += out->part_blocks;
 	out->part = 0;
 	out->part_blocks = 0;
-	outfile_pool_put_locked(out, b);
-	notify_locked(out);
+	if (is_done) {
+		out->in_flight = NULL;
+		outfile_pool_put_locked(out, b);
+		outfile_notify_locked(out);
+	}
 	pthread_mutex_unlock(&out->lock);
+}
+
+static bool
+write_buffer(struct outfile *out)
+{
+	struct outfile_buffer *b = out->in_flight;
+	bool goes_on = out->is_regular ? outfile_disk_write(out, b) : write_stream(out, b);
+
+	count_buffer(out, b);
+	return goes_on;
+}
+
+/* The loop's thread leaves the mark alone while it is pending. */
+static bool
+reach_mark(struct outfile *out)
+{
+	if (out->is_regular && !outfile_disk_commit(out, &out->mark))
+		return false;
+	free(out->mark.payload);
+	pthread_mutex_lock(&out->lock);
+	out->mark = (struct outfile_mark){ .is_pending = false };
+	out->marks_done++;
+	outfile_notify_locked(out);
+	pthread_mutex_unlock(&out->lock);
+	return true;
 }
 
 static void
 write_all(struct outfile *out)
 {
-	struct outfile_buffer *b;
+	bool goes_on = true;
 
-	if (out->fd < 0)
-		out->fd = open_cancellable(out->path);
-	if (out->fd < 0) {
-		fail(out, "open");
-		return;
+	while (goes_on) {
+		switch (next_work(out)) {
+		case WORK_BUFFER:
+			goes_on = write_buffer(out);
+			break;
+		case WORK_MARK:
+			goes_on = reach_mark(out);
+			break;
+		case WORK_WAIT:
+			goes_on = wait_for_work(out);
+			break;
+		case WORK_END:
+			if (out->is_regular)
+				(void)outfile_disk_finish(out);
+			return;
+		}
+		if (goes_on && out->place != NULL)
+			goes_on = outfile_disk_look(out);
 	}
-	while ((b = take_buffer(out)) != NULL && write_buffer(out, b))
-		buffer_done(out, b);
 }
 
 void *
@@ -281,8 +303,14 @@ outfile_writer_main(void *arg)
 	struct outfile *out = arg;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-	write_all(out);
+	if (out->fd < 0)
+		out->fd = open_cancellable(out->path);
+	if (out->fd < 0)
+		fail(out, "open");
+	else
+		write_all(out);
 	pthread_mutex_lock(&out->lock);
+	out->is_lost = out->place != NULL && outfile_is_removed(out);
 	out->has_ended = true;
 	pthread_cond_signal(&out->ended);
 	pthread_mutex_unlock(&out->lock);

@@ -4,20 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/resume_record.h"
 #include "common/link_type.h"
-
-struct outputs *
-outputs_new(const struct outputs_config *cfg, struct err *err)
-{
-	struct outputs *o = calloc(1, sizeof(*o));
-
-	if (o == NULL) {
-		err_set(err, E_NOMEM, "output: create: out of memory");
-		return NULL;
-	}
-	o->cfg = *cfg;
-	return o;
-}
 
 int
 outputs_check(const struct outputs_config *cfg, const uint32_t *link_types,
@@ -45,9 +33,10 @@ static void
 on_outfile(struct outfile *out, enum outfile_event event, void *arg)
 {
 	struct outputs_file *f = arg;
+	bool has_cause = event == OUTFILE_EV_ERROR || event == OUTFILE_EV_STALLED;
 
-	f->owner->cfg.fn(event, event == OUTFILE_EV_ERROR ? outfile_error(out) :
-	    NULL, f->owner->cfg.arg);
+	outputs_settle(f);
+	f->owner->cfg.fn(event, has_cause ? outfile_error(out) : NULL, f->owner->cfg.arg);
 }
 
 /* "x.pcapng" to "x.EN10MB.pcapng"; the caller frees it, NULL: no memory. */
@@ -71,19 +60,40 @@ path_of(const struct outputs *o, uint32_t link_type)
 	return ret;
 }
 
-int
-outputs_note_others(struct outputs_file *f, uint64_t first, struct err *err)
+/* Only one file can be resumed: the first, which is the only one. */
+static struct outfile *
+open_outfile(struct outputs *o, const char *path, struct outputs_file *f, struct err *err)
 {
-	uint64_t end = outfile_blocks_submitted(f->out);
-	uint64_t *more = realloc(f->others,
-	    (f->n_others + (size_t)(end - first) + 1) * sizeof(*more));
+	bool is_split = o->cfg.split_by_link_type;
+	struct outfile_config cfg = {
+		.loop = o->cfg.loop, .path = path, .fn = on_outfile, .arg = f,
+		.fsync = o->cfg.fsync,
+		.on_full = o->cfg.on_full,
+		.record = is_split ? NULL : o->cfg.record,
+		.is_resumed = o->cfg.is_resumed && !is_split,
+		.resume_at = o->cfg.resume_at,
+		.magic = o->cfg.ops->magic,
+	};
 
-	if (more == NULL)
-		return err_set(err, E_NOMEM, "output: out of memory");
-	f->others = more;
-	while (first < end)
-		f->others[f->n_others++] = first++;
-	return E_OK;
+	if (!is_split)
+		o->cfg.record = NULL;
+	return outfile_open(&cfg, err);
+}
+
+static int
+open_sink(struct outputs *o, struct outputs_file *f, struct err *err)
+{
+	bool is_old = o->cfg.is_resumed && !o->cfg.split_by_link_type &&
+	    o->cfg.resume_at > 0;
+	uint64_t first;
+	int rc = outputs_count_start(f, &first, err);
+
+	if (rc != E_OK)
+		return rc;
+	f->sink = o->cfg.ops->open(f->out, o->cfg.program, o->cfg.snaplen,
+	    is_old ? SINK_OLD_FILE : SINK_NEW_FILE, err);
+	outputs_count_end(f, first, OUTPUTS_NO_PACKET);
+	return f->sink == NULL ? err->code : E_OK;
 }
 
 static int
@@ -96,13 +106,12 @@ open_output(struct outputs *o, uint32_t link_type, struct err *err)
 		return err_set(err, E_NOMEM, "output: create: out of memory");
 	f->owner = o;
 	f->link_type = link_type;
-	f->out = outfile_open(o->cfg.loop, path, on_outfile, f, err);
+	f->out = open_outfile(o, path, f, err);
 	free(path);
 	if (f->out == NULL)
 		return err->code;
 	o->n++;
-	f->sink = o->cfg.ops->open(f->out, o->cfg.program, o->cfg.snaplen, err);
-	return f->sink == NULL ? err->code : outputs_note_others(f, 0, err);
+	return open_sink(o, f, err);
 }
 
 /* --- interfaces --- */
@@ -164,18 +173,26 @@ hint_not_held(struct outputs *o, const struct sink_interface *iface)
 	return o->hint;
 }
 
+/* Write the interface, or take it for written. */
+enum declaration { DECLARE, KNOW };
+
 static int
 declare(struct outputs *o, struct outputs_file *f, const struct sink_interface *iface,
-    struct err *err)
+    enum declaration how, struct err *err)
 {
-	uint64_t first = outfile_blocks_submitted(f->out);
-	int rc = o->cfg.ops->add_interface(f->sink, iface, err);
+	uint64_t first;
+	int rc = outputs_count_start(f, &first, err);
 
-	return rc == E_OK ? outputs_note_others(f, first, err) : rc;
+	if (rc != E_OK)
+		return rc;
+	rc = how == KNOW ? o->cfg.ops->know_interface(f->sink, iface, err) :
+	    o->cfg.ops->add_interface(f->sink, iface, err);
+	outputs_count_end(f, first, OUTPUTS_NO_PACKET);
+	return rc;
 }
 
-int
-outputs_add_interface(struct outputs *o, const struct sink_interface *iface,
+static int
+add(struct outputs *o, const struct sink_interface *iface, enum declaration how,
     const char **ret_hint, struct err *err)
 {
 	int at = find_output(o, iface->link_type), rc = E_OK;
@@ -193,7 +210,7 @@ outputs_add_interface(struct outputs *o, const struct sink_interface *iface,
 	if (at == o->n)
 		rc = open_output(o, iface->link_type, err);
 	if (rc == E_OK)
-		rc = declare(o, &o->file[at], iface, err);
+		rc = declare(o, &o->file[at], iface, how, err);
 	if (rc != E_OK)
 		return rc;
 	places[o->n_places++] = (struct outputs_place){
@@ -201,6 +218,20 @@ outputs_add_interface(struct outputs *o, const struct sink_interface *iface,
 	};
 	*ret_hint = hint_about(o, &o->file[at], iface->link_type);
 	return E_OK;
+}
+
+int
+outputs_add_interface(struct outputs *o, const struct sink_interface *iface,
+    const char **ret_hint, struct err *err)
+{
+	return add(o, iface, DECLARE, ret_hint, err);
+}
+
+int
+outputs_add_known_interface(struct outputs *o, const struct sink_interface *iface,
+    const char **ret_hint, struct err *err)
+{
+	return add(o, iface, KNOW, ret_hint, err);
 }
 
 bool
@@ -225,8 +256,42 @@ outputs_stop(struct outputs *o, int timeout_ms, struct err *err)
 			*err = mine;
 			ret = mine.code;
 		}
+		outputs_settle(&o->file[i]);
+		if (outfile_blocks_written(o->file[i].out) < o->file[i].n_settled)
+			outputs_unsettle(&o->file[i]);
 	}
 	return ret;
+}
+
+void
+outputs_forget(struct outputs *o)
+{
+	for (int i = 0; i < o->n; i++)
+		outfile_forget(o->file[i].out);
+}
+
+/* One that no file has taken. */
+static void
+drop_record(const struct outputs_config *cfg)
+{
+	if (cfg->is_resumed)
+		resume_record_close(cfg->record);
+	else
+		resume_record_remove(cfg->record);
+}
+
+struct outputs *
+outputs_new(const struct outputs_config *cfg, struct err *err)
+{
+	struct outputs *o = calloc(1, sizeof(*o));
+
+	if (o == NULL) {
+		drop_record(cfg);
+		err_set(err, E_NOMEM, "output: create: out of memory");
+		return NULL;
+	}
+	o->cfg = *cfg;
+	return o;
 }
 
 void
@@ -240,9 +305,11 @@ outputs_free(struct outputs *o)
 		if (f->sink != NULL)
 			o->cfg.ops->free(f->sink);
 		notes_clear(&f->notes);
-		free(f->others);
+		notes_clear(&f->holes);
+		runs_fini(&f->runs);
 		(void)outfile_close(f->out, 0, NULL);
 	}
+	drop_record(&o->cfg);
 	free(o->places);
 	free(o);
 }

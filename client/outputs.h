@@ -20,7 +20,7 @@ enum { OUTPUTS_MAX = 32 };	/* files; a sensor has a handful of link types */
 
 struct outputs;
 
-/* err is set with OUTFILE_EV_ERROR only.  Must not free outputs itself. */
+/* err is set with OUTFILE_EV_ERROR and OUTFILE_EV_STALLED only.  Must not free outputs itself. */
 typedef void (*outputs_fn)(enum outfile_event event, const struct err *err,
     void *arg);
 
@@ -33,9 +33,18 @@ struct outputs_config {
 	uint32_t	 snaplen;
 	outputs_fn	 fn;
 	void		*arg;
+	/* See struct outfile_config.  Nothing is resumed when files are split. */
+	bool		 fsync;
+	enum outfile_on_full on_full;
+	struct resume_record *record;	/* taken, in every case */
+	bool		 is_resumed;
+	uint64_t	 resume_at;
 };
 
-/* cfg and what it points to is borrowed for the outputs' life.  E_NOMEM. */
+/*
+ * What cfg points to is borrowed for the outputs' life, but for record.  A new
+ * record that no file was opened for is removed in the end.  E_NOMEM.
+ */
 struct outputs *outputs_new(const struct outputs_config *cfg, struct err *err);
 
 /*
@@ -56,6 +65,14 @@ int outputs_check(const struct outputs_config *cfg, const uint32_t *link_types,
 int outputs_add_interface(struct outputs *o, const struct sink_interface *iface,
     const char **ret_hint, struct err *err) MUST_CHECK;
 
+/*
+ * The same for the next interface of a resumed file, which declares it already:
+ * before the first outputs_add_interface().  E_GONE too, and E_OUTPUT for a
+ * file that cannot be resumed.
+ */
+int outputs_add_known_interface(struct outputs *o, const struct sink_interface *iface,
+    const char **ret_hint, struct err *err) MUST_CHECK;
+
 /* Do packets of this interface have a place in a file? */
 bool outputs_holds(const struct outputs *o, uint32_t iface);
 
@@ -66,11 +83,21 @@ int outputs_packet(struct outputs *o, const struct packet_ref *packet,
 /* Say text beside the next packet of each file, or its last counters. */
 void outputs_note(struct outputs *o, const char *text);
 
-/* The same about lost packets; gaps without a packet between them join. */
+/*
+ * The same about a time in which nobody captured.  Apart from the notes, whose
+ * number is bounded.
+ */
+void outputs_hole(struct outputs *o, const char *text);
+
+/*
+ * The same about lost packets; gaps of one reason without a packet between
+ * them join.  The next packet of each interface says how many it lost.
+ */
 void outputs_gap(struct outputs *o, const struct msg_gap *gap);
 
 /*
- * Final counters of an interface, once; nothing for one that is not held.
+ * Final counters of an interface; nothing for one that is not held, or has
+ * them already.
  * comment is said beside them ("" for none).
  */
 int outputs_stats(struct outputs *o, uint32_t iface,
@@ -81,18 +108,36 @@ void outputs_flush(struct outputs *o);
 bool outputs_is_full(const struct outputs *o);
 bool outputs_is_flushed(const struct outputs *o);	/* all submitted is written */
 uint64_t outputs_written(const struct outputs *o);	/* bytes, of all files */
+uint64_t outputs_size(const struct outputs *o);	/* the same with what waits, and was resumed */
 
-/* Remember how much is submitted; has all of that been written? */
-void outputs_mark(struct outputs *o);
+/*
+ * Everything so far belongs together with payload (of malloc(), taken in every
+ * case; NULL for none); see outfile_mark().  E_STATE while a mark is under way,
+ * and after outputs_stats(): a resumed file must not have counters within.
+ */
+int outputs_mark(struct outputs *o, uint8_t *payload, size_t len) MUST_CHECK;
+
+/* Is everything before the last mark written, in all files? */
 bool outputs_has_reached_mark(const struct outputs *o);
+
+bool outputs_is_stalled(const struct outputs *o);	/* a file waits */
 
 uint64_t outputs_cut(const struct outputs *o);	/* packets; see sink.h */
 
 /* Packets that are wholly in the files; exact after outputs_stop(). */
 uint64_t outputs_packets_written(const struct outputs *o);
 
-/* End the writers and close; the first error.  Only counting may follow. */
+/* How many of each interface are not; after outputs_stop(). */
+void outputs_unwritten(const struct outputs *o, uint64_t *by_interface, uint32_t n);
+
+/*
+ * End the writers and close; the first error.  Only counting may follow, and
+ * outputs_forget().
+ */
 int outputs_stop(struct outputs *o, int timeout_ms, struct err *err);
+
+/* After outputs_stop(): the capture is complete, its record is removed. */
+void outputs_forget(struct outputs *o);
 
 void outputs_free(struct outputs *o);	/* NULL is allowed */
 

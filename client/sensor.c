@@ -7,8 +7,10 @@
 #include "common/conn.h"
 
 enum {
-	ANSWER_S = 40,		/* more than the agent gives its own opener */
-	SILENCE_S = 15,		/* several pings without an answer: dead */
+	ANSWER_MS = 40 * 1000,	/* more than the agent gives its own opener */
+	CONNECT_MS = 10 * 1000,	/* for each address, handshake and hello too */
+	/* The same while a capture waits: the next try may find the way. */
+	RECONNECT_MS = 4 * 1000,
 };
 
 void
@@ -28,10 +30,10 @@ sensor_free(struct sensor *s)
 	conn_free(s->conn);
 	s->conn = NULL;
 	loop_timer_free(s->timer);
-	loop_timer_free(s->ping_timer);
+	loop_timer_free(s->tick_timer);
 	loop_timer_free(s->again);
 	loop_timer_free(s->start);
-	s->timer = s->ping_timer = s->again = s->start = NULL;
+	s->timer = s->tick_timer = s->again = s->start = NULL;
 	s->state = SENSOR_DONE;
 	/* A message of this sensor is being handled: its reader is in use. */
 	if (s->in_turn)
@@ -47,11 +49,11 @@ sensor_name(const struct sensor *s)
 }
 
 void
-sensor_set_state(struct sensor *s, enum sensor_state state, int64_t limit_s)
+sensor_set_state(struct sensor *s, enum sensor_state state, int64_t limit_ms)
 {
 	s->state = state;
-	if (limit_s > 0)
-		loop_timer_set(s->timer, limit_s * NS_PER_S);
+	if (limit_ms > 0)
+		loop_timer_set(s->timer, limit_ms * NS_PER_MS);
 	else
 		loop_timer_stop(s->timer);
 }
@@ -60,7 +62,7 @@ void
 sensor_finish(struct sensor *s)
 {
 	sensor_set_state(s, SENSOR_DONE, 0);
-	loop_timer_stop(s->ping_timer);
+	loop_timer_stop(s->tick_timer);
 	/* What still comes is read by nobody and would wake the loop for ever. */
 	if (s->conn != NULL)
 		conn_pause(s->conn);
@@ -109,31 +111,60 @@ sensor_send_or_fail(struct sensor *s, const struct msg *msg)
 		sensor_fail_with(s, rc, err_text(rc));
 }
 
+static int64_t
+tick_ns(const struct sensor *s)
+{
+	return (int64_t)s->heartbeat_ms * NS_PER_MS / SENSOR_TICKS;
+}
+
 static void
-on_ping_timer(void *arg)
+ping(struct sensor *s)
+{
+	struct msg msg = { .type = MSG_PING };
+
+	msg.ping.client_time_ns = clock_wall().ns;
+	sensor_send_or_fail(s, &msg);
+}
+
+/* A tick less than the heartbeat: the next look would come too late. */
+static bool
+is_silent(const struct sensor *s, struct mono_ns now)
+{
+	return mono_diff_ns(now, s->heard) >= (SENSOR_TICKS - 1) * tick_ns(s);
+}
+
+static void
+on_tick(void *arg)
 {
 	struct sensor *s = arg;
-	struct msg msg = { .type = MSG_PING };
 	struct mono_ns now = clock_mono();
-	bool was_asleep = mono_diff_ns(now, s->pinged) >
-	    2 * (int64_t)SENSOR_PING_S * NS_PER_S;
+	bool was_asleep = mono_diff_ns(now, s->ticked) > 3 * tick_ns(s);
+	char text[80];
 
-	s->pinged = now;
-	loop_timer_set(s->ping_timer, (int64_t)SENSOR_PING_S * NS_PER_S);
+	s->ticked = now;
+	loop_timer_set(s->tick_timer, tick_ns(s));
 	/*
 	 * It is us who do not listen (the output is full, or this process was
 	 * suspended), or who do not ask for an answer.
 	 */
 	if (s->is_paused || was_asleep || s->state != SENSOR_STREAMING)
 		s->heard = now;
-	if (mono_diff_ns(now, s->heard) > (int64_t)SILENCE_S * NS_PER_S) {
-		sensor_fail_with(s, E_PEERGONE, "connection lost: the agent fell silent");
+	if (is_silent(s, now)) {
+		snprintf(text, sizeof(text), "connection lost: the agent fell silent "
+		    "for %g s", s->heartbeat_ms / 1000.0);
+		sensor_fail_with(s, E_PEERGONE, text);
 		return;
 	}
-	if (s->state != SENSOR_STREAMING)
-		return;
-	msg.ping.client_time_ns = clock_wall().ns;
-	sensor_send_or_fail(s, &msg);
+	if (s->state == SENSOR_STREAMING && ++s->n_ticks % SENSOR_TICKS_PER_PING == 0)
+		ping(s);
+}
+
+void
+sensor_start_ticking(struct sensor *s)
+{
+	s->heard = s->ticked = clock_mono();
+	s->n_ticks = 0;
+	loop_timer_set(s->tick_timer, tick_ns(s));
 }
 
 struct sensor *
@@ -150,23 +181,27 @@ sensor_new(struct loop *loop, const struct sensor_config *cfg, struct err *err)
 	s->events = cfg->events;
 	s->arg = cfg->arg;
 	s->next_sequence = 1;
+	s->heartbeat_ms = cfg->heartbeat_ms != 0 ? cfg->heartbeat_ms :
+	    PROTO_HEARTBEAT_MS;
+	s->connect_ms = CONNECT_MS;
 	address_format(cfg->address, s->name, sizeof(s->name));
 	snprintf(s->server_name, sizeof(s->server_name), "%s",
 	    cfg->server_name != NULL ? cfg->server_name : cfg->address->host);
 	s->timer = loop_timer_new(loop, sensor_timed_out, s);
-	s->ping_timer = loop_timer_new(loop, on_ping_timer, s);
+	s->tick_timer = loop_timer_new(loop, on_tick, s);
 	s->again = loop_timer_new(loop, sensor_read_messages, s);
 	s->start = loop_timer_new(loop, sensor_start_connecting, s);
-	if (s->timer == NULL || s->ping_timer == NULL || s->again == NULL ||
+	if (s->timer == NULL || s->tick_timer == NULL || s->again == NULL ||
 	    s->start == NULL) {
 		err_set(err, E_NOMEM, "sensor: create: out of memory");
 		sensor_free(s);
 		return NULL;
 	}
-	if (sensor_resolve(s, cfg->address, err) != E_OK) {
+	if (sensor_lookup(cfg->address, &s->addresses, err) != E_OK) {
 		sensor_free(s);
 		return NULL;
 	}
+	s->next = s->addresses;
 	/* Events come from the loop only: the owner has no sensor yet. */
 	loop_timer_set(s->start, 0);
 	return s;
@@ -177,7 +212,7 @@ sensor_ask_list(struct sensor *s)
 {
 	struct msg msg = { .type = MSG_LIST_REQUEST };
 
-	sensor_set_state(s, SENSOR_LISTING, ANSWER_S);
+	sensor_set_state(s, SENSOR_LISTING, ANSWER_MS);
 	sensor_send_or_fail(s, &msg);
 }
 
@@ -186,10 +221,60 @@ sensor_start(struct sensor *s, const struct msg_start *start)
 {
 	struct msg msg = { .type = MSG_START };
 
+	s->resumed_at = 0;
 	msg.start = *start;
 	sensor_set_state(s, start->plan_only ? SENSOR_PLANNING : SENSOR_STARTING,
-	    ANSWER_S);
+	    ANSWER_MS);
 	sensor_send_or_fail(s, &msg);
+}
+
+void
+sensor_resume_capture(struct sensor *s, const struct msg_resume *resume,
+    uint32_t n_interfaces)
+{
+	struct msg msg = { .type = MSG_RESUME };
+
+	msg.resume = *resume;
+	s->resumed_at = resume->next_sequence;
+	s->n_interfaces = n_interfaces;
+	s->announcements = resume->announcements;
+	sensor_set_state(s, SENSOR_STARTING, ANSWER_MS);
+	sensor_send_or_fail(s, &msg);
+}
+
+void
+sensor_reconnect(struct sensor *s, struct addrinfo *addresses)
+{
+	if (addresses != NULL) {
+		freeaddrinfo(s->addresses);
+		s->addresses = addresses;
+	}
+	conn_free(s->conn);
+	s->conn = NULL;
+	s->next = s->addresses;
+	s->connect_ms = RECONNECT_MS;
+	s->is_refused = s->is_paused = false;
+	s->state = SENSOR_CONNECTING;
+	/* What a message of the old connection leads to is over first. */
+	loop_timer_set(s->start, 0);
+}
+
+bool
+sensor_was_refused(const struct sensor *s)
+{
+	return s->is_refused;
+}
+
+uint64_t
+sensor_next_sequence(const struct sensor *s)
+{
+	return s->next_sequence;
+}
+
+uint64_t
+sensor_announcements(const struct sensor *s)
+{
+	return s->announcements;
 }
 
 void
@@ -215,13 +300,25 @@ sensor_ack(struct sensor *s, uint64_t sequence)
 	sensor_send_or_fail(s, &msg);
 }
 
-void
-sensor_stop(struct sensor *s)
+static void
+send_stop(struct sensor *s, bool now)
 {
-	struct msg msg = { .type = MSG_STOP };
+	struct msg msg = { .type = MSG_STOP, .stop = { .now = now } };
 
 	if (s->state == SENSOR_STREAMING)
 		sensor_send_or_fail(s, &msg);
+}
+
+void
+sensor_stop(struct sensor *s)
+{
+	send_stop(s, false);
+}
+
+void
+sensor_stop_now(struct sensor *s)
+{
+	send_stop(s, true);
 }
 
 void

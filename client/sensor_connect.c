@@ -8,8 +8,6 @@
 #include "common/conn.h"
 #include "common/log.h"
 
-enum { CONNECT_S = 10 };	/* for each address, handshake and hello too */
-
 static void try_next(struct sensor *s);
 
 static void
@@ -32,6 +30,7 @@ secured(struct sensor *s)
 {
 	struct msg msg = { .type = MSG_HELLO };
 
+	frame_reader_free(s->reader);
 	s->reader = frame_reader_new(PROTO_MAX_MESSAGE);
 	if (s->reader == NULL) {
 		sensor_fail_with(s, E_NOMEM, "out of memory");
@@ -39,6 +38,8 @@ secured(struct sensor *s)
 	}
 	s->heard = clock_mono();
 	s->state = SENSOR_GREETING;
+	/* Pings go on while nothing is read: what they wait for is no answer. */
+	conn_set_liveness(s->conn, s->heartbeat_ms, CONN_DROP_STALLED);
 	log_debug(LOG_SENSOR, "%s: TLS is up, the agent's certificate is good",
 	    s->name);
 	msg.hello.version = PROTO_VERSION;
@@ -100,7 +101,7 @@ try_next(struct sensor *s)
 		s->next = ai->ai_next;
 		conn_free(s->conn);
 		name_address(s, ai);
-		sensor_set_state(s, SENSOR_CONNECTING, CONNECT_S);
+		sensor_set_state(s, SENSOR_CONNECTING, s->connect_ms);
 		log_debug(LOG_SENSOR, "%s: connecting", s->name);
 		s->conn = conn_connect(s->loop, s->tls, ai->ai_addr,
 		    ai->ai_addrlen, s->server_name, on_conn, s, &err);
@@ -118,7 +119,7 @@ sensor_timed_out(void *arg)
 
 	if (s->state == SENSOR_CONNECTING) {
 		err_set(&s->last_err, E_UNREACHABLE, "%s: connect: no answer in "
-		    "%d s", s->name, CONNECT_S);
+		    "%d s", s->name, (int)(s->connect_ms / 1000));
 		try_next(s);
 		return;
 	}
@@ -133,7 +134,8 @@ sensor_start_connecting(void *arg)
 }
 
 int
-sensor_resolve(struct sensor *s, const struct address *address, struct err *err)
+sensor_lookup(const struct address *address, struct addrinfo **ret_addresses,
+    struct err *err)
 {
 	struct addrinfo hints = {
 		.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG,
@@ -143,15 +145,14 @@ sensor_resolve(struct sensor *s, const struct address *address, struct err *err)
 
 	/* AI_ADDRCONFIG ignores loopback addresses, so literals go without. */
 	snprintf(port, sizeof(port), "%u", address->port);
-	rc = getaddrinfo(address->host, port, &hints, &s->addresses);
+	rc = getaddrinfo(address->host, port, &hints, ret_addresses);
 	if (rc == EAI_NONAME || rc == EAI_ADDRFAMILY) {
 		hints.ai_flags = 0;
-		rc = getaddrinfo(address->host, port, &hints, &s->addresses);
+		rc = getaddrinfo(address->host, port, &hints, ret_addresses);
 	}
 	if (rc != 0)
 		return err_set(err, E_UNREACHABLE, "sensor '%s': look up: %s",
 		    address->host, rc == EAI_SYSTEM ? "system error" :
 		    gai_strerror(rc));
-	s->next = s->addresses;
 	return E_OK;
 }

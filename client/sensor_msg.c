@@ -13,21 +13,55 @@ take_hello(struct sensor *s, const struct msg_hello *hello)
 		return;
 	}
 	sensor_set_state(s, SENSOR_READY, 0);
-	loop_timer_set(s->ping_timer, (int64_t)SENSOR_PING_S * NS_PER_S);
+	sensor_start_ticking(s);
 	s->events->hello(hello, s->arg);
+}
+
+/* Does it begin where it was asked to, and know all that we do? */
+static bool
+is_as_asked(const struct sensor *s, const struct msg_started *started)
+{
+	if (s->resumed_at == 0)
+		return started->n_interfaces > 0 && started->next_sequence == 1 &&
+		    started->announcements == 0;
+	return started->n_interfaces >= s->n_interfaces &&
+	    started->next_sequence == s->resumed_at &&
+	    started->announcements >= s->announcements;
 }
 
 static void
 take_started(struct sensor *s, const struct msg_started *started)
 {
-	if (started->n_interfaces == 0) {
-		sensor_fail_with(s, E_BADMSG, "the agent started a capture without an "
-		    "interface");
+	if (!is_as_asked(s, started)) {
+		sensor_fail_with(s, E_BADMSG, s->resumed_at == 0 ?
+		    "the agent started a capture that does not begin, or without an "
+		    "interface" :
+		    "the agent resumed another capture than it was asked for");
 		return;
 	}
 	s->n_interfaces = started->n_interfaces;
+	s->next_sequence = started->next_sequence;
+	s->announcements = started->announcements;
+	s->old_changes = s->asked_change == 0 ? started->update_number : 0;
+	s->heartbeat_ms = started->heartbeat_ms;
+	s->watermark = started->start;
+	sensor_start_ticking(s);
+	conn_set_liveness(s->conn, s->heartbeat_ms, CONN_DROP_STALLED);
 	sensor_set_state(s, SENSOR_STREAMING, 0);
 	s->events->started(started, s->arg);
+}
+
+/* It never goes back, and never ahead of what came. */
+static void
+take_watermark(struct sensor *s, const struct msg_watermark *w)
+{
+	if (w->sequence != s->next_sequence - 1 || w->time.ns < s->watermark.ns) {
+		sensor_fail_with(s, E_BADMSG, "the agent's watermark goes back, or ahead "
+		    "of what it sent");
+		return;
+	}
+	s->watermark = w->time;
+	s->events->watermark(w, s->arg);
 }
 
 static void
@@ -75,6 +109,7 @@ take_event(struct sensor *s, const struct msg_event *event)
 {
 	if (is_late(s, event->sequence))
 		return;
+	s->announcements++;
 	if (event->iface >= s->n_interfaces && event->iface != CAPTURE_EVENT_WHOLE)
 		sensor_fail_with(s, E_BADMSG, "the agent reported an event of another "
 		    "interface than it captures on");
@@ -85,7 +120,10 @@ take_event(struct sensor *s, const struct msg_event *event)
 static void
 take_filter_changed(struct sensor *s, const struct msg_filter_changed *changed)
 {
-	if (s->asked_change == 0 || changed->number != s->asked_change ||
+	/* After a Resume an answer to whoever asked before us may still come. */
+	bool is_old = changed->number <= s->old_changes;
+
+	if ((!is_old && (s->asked_change == 0 || changed->number != s->asked_change)) ||
 	    changed->n_places > s->n_interfaces) {
 		sensor_fail_with(s, E_BADMSG, "the agent changed a filter otherwise than "
 		    "it was asked to");
@@ -94,6 +132,7 @@ take_filter_changed(struct sensor *s, const struct msg_filter_changed *changed)
 	if (changed->code == E_OK && is_late(s, changed->sequence))
 		return;
 	s->asked_change = 0;
+	s->announcements++;
 	s->events->filter_changed(changed, s->arg);
 }
 
@@ -128,6 +167,7 @@ take_error(struct sensor *s, const struct msg_error *error)
 {
 	struct err err;
 
+	s->is_refused = true;
 	err_set(&err, error->code == E_OK ? E_BADMSG : error->code,
 	    "%s: refused: %.160s", s->name,
 	    error->text[0] == '\0' ? err_text(error->code) : error->text);
@@ -209,6 +249,9 @@ take_msg(struct sensor *s, const struct msg *msg)
 	case MSG_ENDED:
 		take_ended(s, &msg->ended);
 		return;
+	case MSG_WATERMARK:
+		take_watermark(s, &msg->watermark);
+		return;
 	case MSG_EVENT:
 		take_event(s, &msg->event);
 		return;
@@ -276,6 +319,13 @@ take_frame(struct sensor *s)
 	return E_OK;
 }
 
+/* What was read may have led to its end, and to another one being made. */
+static bool
+has_connection(const struct sensor *s)
+{
+	return s->state != SENSOR_DONE && s->state != SENSOR_CONNECTING;
+}
+
 /* Bounded, so that signals and the output get their turn. */
 static void
 take_turn(struct sensor *s)
@@ -287,12 +337,12 @@ take_turn(struct sensor *s)
 	for (int i = 0; i < MESSAGES_PER_TURN; i++) {
 		int rc;
 
-		if (s->state == SENSOR_DONE || s->is_paused)
+		if (!has_connection(s) || s->is_paused)
 			return;
 		rc = take_frame(s);
 		if (rc == E_OK)
 			continue;
-		if (rc != E_AGAIN || s->state == SENSOR_DONE)
+		if (rc != E_AGAIN || !has_connection(s))
 			return;
 		space = frame_reader_space(s->reader, &room);
 		n = conn_read(s->conn, space, room);

@@ -10,11 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "client/outfile.h"
 #include "common/clock.h"
 #include "common/err.h"
 #include "proto/batch.h"
-
-struct outfile;
 
 /* One interface of the output; all strings borrowed for the call. */
 struct sink_interface {
@@ -29,7 +28,8 @@ struct sink_interface {
 	char	 (*addresses)[64];	/* "10.0.0.1/24" */
 };
 
-enum { SINK_COMMENTS_MAX = 17 };
+/* Twice the notes, a gap of each reason, and what comes with counters. */
+enum { SINK_COMMENTS_MAX = 36 };
 
 /* What is to be said beside a packet or a set of counters. */
 struct sink_remarks {
@@ -51,16 +51,22 @@ struct sink_stats {
 
 struct sink;			/* each format's own */
 
+enum sink_start {
+	SINK_NEW_FILE,
+	SINK_OLD_FILE,		/* it has its header, and interfaces to be known */
+};
+
 struct sink_ops {
 	const char *name;		/* "pcapng", "pcap" */
 	bool one_link_type;		/* for all interfaces of an output */
+	uint8_t magic[OUTFILE_MAGIC_LEN];	/* that a file begins with */
 
 	/*
-	 * Write the file header; program is "capclient 0.1.0", snaplen that of
-	 * every interface: no packet will be longer.
+	 * Write the header of a new file; program is "capclient 0.1.0", snaplen
+	 * that of every interface: no packet will be longer.
 	 */
 	struct sink *(*open)(struct outfile *out, const char *program,
-	    uint32_t snaplen, struct err *err);
+	    uint32_t snaplen, enum sink_start start, struct err *err);
 
 	/*
 	 * Declare the next interface (0, 1, 2 ...) before its first packet; also
@@ -68,6 +74,10 @@ struct sink_ops {
 	 * beside the others.
 	 */
 	int (*add_interface)(struct sink *sink, const struct sink_interface *iface,
+	    struct err *err);
+
+	/* The same for one that an old file declares already: nothing is written. */
+	int (*know_interface)(struct sink *sink, const struct sink_interface *iface,
 	    struct err *err);
 
 	/*

@@ -28,11 +28,12 @@ struct sink {
 /* The file's header names the link type, so it waits for an interface. */
 static struct sink *
 sink_pcap_open(struct outfile *out, const char *program, uint32_t snaplen,
-    struct err *err)
+    enum sink_start start, struct err *err)
 {
 	struct sink *sink = calloc(1, sizeof(*sink));
 
 	(void)program;
+	(void)start;
 	if (sink == NULL) {
 		err_set(err, E_NOMEM, "output: create: out of memory");
 		return NULL;
@@ -40,6 +41,13 @@ sink_pcap_open(struct outfile *out, const char *program, uint32_t snaplen,
 	sink->out = out;
 	sink->snaplen = snaplen;
 	return sink;
+}
+
+static void
+set_link_type(struct sink *sink, uint32_t link_type)
+{
+	sink->has_header = true;
+	sink->link_type = link_type;
 }
 
 static int
@@ -56,13 +64,13 @@ write_header(struct sink *sink, uint32_t link_type, struct err *err)
 	put_le32(p + 12, 0);
 	put_le32(p + 16, sink->snaplen);
 	put_le32(p + 20, link_type);
-	sink->has_header = true;
-	sink->link_type = link_type;
+	set_link_type(sink, link_type);
 	return E_OK;
 }
 
+/* Has the file a place for it, as far as it has a link type already? */
 static int
-sink_pcap_add_interface(struct sink *sink, const struct sink_interface *iface,
+check_interface(const struct sink *sink, const struct sink_interface *iface,
     struct err *err)
 {
 	char mine[LINK_TYPE_TEXT_LEN], other[LINK_TYPE_TEXT_LEN];
@@ -72,15 +80,34 @@ sink_pcap_add_interface(struct sink *sink, const struct sink_interface *iface,
 		return err_set(err, E_OUTPUT,
 		    "interface '%s': link type %u does not exist in pcap",
 		    iface->name, iface->link_type);
-	if (!sink->has_header)
-		return write_header(sink, iface->link_type, err);
-	if (iface->link_type == sink->link_type)
+	if (!sink->has_header || iface->link_type == sink->link_type)
 		return E_OK;
 	link_type_name(iface->link_type, mine, sizeof(mine));
 	link_type_name(sink->link_type, other, sizeof(other));
 	return err_set(err, E_OUTPUT, "interface '%s': link type %s beside %s: a "
 	    "pcap file holds one only: use pcapng (-w x.pcapng)", iface->name,
 	    mine, other);
+}
+
+static int
+sink_pcap_add_interface(struct sink *sink, const struct sink_interface *iface,
+    struct err *err)
+{
+	int rc = check_interface(sink, iface, err);
+
+	return rc == E_OK && !sink->has_header ?
+	    write_header(sink, iface->link_type, err) : rc;
+}
+
+static int
+sink_pcap_know_interface(struct sink *sink, const struct sink_interface *iface,
+    struct err *err)
+{
+	int rc = check_interface(sink, iface, err);
+
+	if (rc == E_OK)
+		set_link_type(sink, iface->link_type);
+	return rc;
 }
 
 static int
@@ -140,8 +167,10 @@ sink_pcap_free(struct sink *sink)
 const struct sink_ops sink_pcap_ops = {
 	.name = "pcap",
 	.one_link_type = true,
+	.magic = { 0x4D, 0x3C, 0xB2, 0xA1 },
 	.open = sink_pcap_open,
 	.add_interface = sink_pcap_add_interface,
+	.know_interface = sink_pcap_know_interface,
 	.packet = sink_pcap_packet,
 	.stats = sink_pcap_stats,
 	.cut = sink_pcap_cut,

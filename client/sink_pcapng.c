@@ -54,9 +54,24 @@ write_block(struct sink *sink, struct err *err)
 
 /* --- section and interfaces --- */
 
+static int
+write_section(struct sink *sink, const char *program, struct err *err)
+{
+	struct pcapng_block *b = &sink->block;
+
+	pcapng_block_start(b, BLOCK_SHB, SHB_MAX);
+	pcapng_block_u32(b, 0x1A2B3C4D);
+	pcapng_block_u16(b, 1);
+	pcapng_block_u16(b, 0);
+	pcapng_block_u32(b, UINT32_MAX);	/* section length -1: unknown */
+	pcapng_block_u32(b, UINT32_MAX);
+	pcapng_block_text(b, SHB_USERAPPL, program, 0);
+	return write_block(sink, err);
+}
+
 static struct sink *
 sink_pcapng_open(struct outfile *out, const char *program, uint32_t snaplen,
-    struct err *err)
+    enum sink_start start, struct err *err)
 {
 	struct sink *sink = calloc(1, sizeof(*sink));
 
@@ -67,14 +82,7 @@ sink_pcapng_open(struct outfile *out, const char *program, uint32_t snaplen,
 	sink->out = out;
 	sink->snaplen = snaplen;
 	sink->is_pipe = outfile_is_pipe(out);
-	pcapng_block_start(&sink->block, BLOCK_SHB, SHB_MAX);
-	pcapng_block_u32(&sink->block, 0x1A2B3C4D);
-	pcapng_block_u16(&sink->block, 1);
-	pcapng_block_u16(&sink->block, 0);
-	pcapng_block_u32(&sink->block, UINT32_MAX);	/* section length -1: unknown */
-	pcapng_block_u32(&sink->block, UINT32_MAX);
-	pcapng_block_text(&sink->block, SHB_USERAPPL, program, 0);
-	if (write_block(sink, err) == E_OK)
+	if (start == SINK_OLD_FILE || write_section(sink, program, err) == E_OK)
 		return sink;
 	free(sink);
 	return NULL;
@@ -107,17 +115,35 @@ option_address(struct pcapng_block *b, const char *text)
 }
 
 static int
+check_link_type(const struct sink_interface *iface, struct err *err)
+{
+	if (iface->link_type <= UINT16_MAX)
+		return E_OK;
+	return err_set(err, E_OUTPUT, "interface '%s': link type %u does not exist in "
+	    "pcapng", iface->name, iface->link_type);
+}
+
+static int
+sink_pcapng_know_interface(struct sink *sink, const struct sink_interface *iface,
+    struct err *err)
+{
+	int rc = check_link_type(iface, err);
+
+	if (rc == E_OK)
+		sink->n_interfaces++;
+	return rc;
+}
+
+static int
 sink_pcapng_add_interface(struct sink *sink, const struct sink_interface *iface,
     struct err *err)
 {
 	static const uint8_t tsresol = TSRESOL_NS;
 	struct pcapng_block *b = &sink->block;
-	int ret;
+	int ret = check_link_type(iface, err);
 
-	if (iface->link_type > UINT16_MAX)
-		return err_set(err, E_OUTPUT,
-		    "interface '%s': link type %u does not exist in pcapng",
-		    iface->name, iface->link_type);
+	if (ret != E_OK)
+		return ret;
 	pcapng_block_start(b, BLOCK_IDB, PCAPNG_BLOCK_MAX);
 	pcapng_block_u16(b, (uint16_t)iface->link_type);
 	pcapng_block_u16(b, 0);
@@ -325,8 +351,10 @@ sink_pcapng_free(struct sink *sink)
 
 const struct sink_ops sink_pcapng_ops = {
 	.name = "pcapng",
+	.magic = { 0x0A, 0x0D, 0x0D, 0x0A },
 	.open = sink_pcapng_open,
 	.add_interface = sink_pcapng_add_interface,
+	.know_interface = sink_pcapng_know_interface,
 	.packet = sink_pcapng_packet,
 	.stats = sink_pcapng_stats,
 	.cut = sink_pcapng_cut,

@@ -84,45 +84,104 @@ ui_text_message(struct ui_text *ui, const char *text)
 	fflush(ui->out);
 }
 
-static void
-print_count(FILE *out, uint64_t n, const char *what)
+void
+ui_text_line(struct ui_text *ui, const char *text)
 {
-	fprintf(out, "%" PRIu64 " packet%s %s\n", n, n == 1 ? "" : "s", what);
+	char escaped[ESCAPED_LEN];
+
+	log_escape(escaped, sizeof(escaped), text);
+	ui_text_clear(ui);
+	fprintf(ui->out, "%s\n", escaped);
+	fflush(ui->out);
 }
 
-void
-ui_text_summary(struct ui_text *ui, const struct ui_summary *s)
+/* --- counters --- */
+
+enum { COUNTS_OF_TCPDUMP = 3 };		/* which always stand there */
+
+static uint64_t
+add_up(uint64_t a, uint64_t b)
 {
-	const struct { uint64_t n; const char *what; } further[] = {
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+/* Every count that is not zero; separator stands between them. */
+static void
+print_counts(FILE *out, const struct ui_summary *s, const char *separator)
+{
+	const struct { uint64_t n; const char *what; } counts[] = {
+		{ s->captured, "captured" },
+		{ s->received, "received by filter" },
+		{ s->dropped_kernel, "dropped by kernel" },
 		{ s->dropped_interface, "dropped by interface" },
 		{ s->lost_buffer, "lost in the agent (its buffer was full)" },
+		{ s->lost_disconnected, "lost in the agent (its buffer was full while "
+		    "disconnected)" },
+		{ s->lost_interrupted, "left in the agent (interrupted again)" },
 		{ s->lost_agent, "lost in the agent (other reasons)" },
 		{ s->lost_change, "lost at a filter change" },
 		{ s->lost_connection, "lost with the connection" },
-		{ s->lost_output, "received but not written (output failed)" },
+		{ add_up(s->lost_output, s->lost_queue),
+		    "received but not written (output failed)" },
 		{ s->lost_format, "not written (the file cannot hold their link type)" },
 		{ s->filtered, "filtered by client" },
 		{ s->beyond_count, "not written (arrived after the end)" },
 		{ s->cut, "shortened to fit the reader of the pipe" },
 	};
 
-	ui_text_clear(ui);
-	print_count(ui->out, s->captured, "captured");
-	print_count(ui->out, s->received, "received by filter");
-	print_count(ui->out, s->dropped_kernel, "dropped by kernel");
-	for (size_t i = 0; i < ARRAY_LEN(further); i++)
-		if (further[i].n > 0)
-			print_count(ui->out, further[i].n, further[i].what);
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
+		if (i < COUNTS_OF_TCPDUMP || counts[i].n > 0)
+			fprintf(out, "%s%" PRIu64 " packet%s %s", i > 0 ? separator : "",
+			    counts[i].n, counts[i].n == 1 ? "" : "s", counts[i].what);
 	if (s->freezes > 0)
-		fprintf(ui->out, "%" PRIu64 " freeze%s of the kernel's ring\n",
+		fprintf(out, "%s%" PRIu64 " freeze%s of the kernel's ring", separator,
 		    s->freezes, s->freezes == 1 ? "" : "s");
+	fputc('\n', out);
+}
+
+void
+ui_text_summary(struct ui_text *ui, const struct ui_summary *s)
+{
+	ui_text_clear(ui);
+	print_counts(ui->out, s, "\n");
+	fflush(ui->out);
+}
+
+void
+ui_text_counts(struct ui_text *ui, const char *prefix, const char *name,
+    const struct ui_summary *s)
+{
+	char escaped[ESCAPED_LEN];
+
+	log_escape(escaped, sizeof(escaped), name);
+	ui_text_clear(ui);
+	fprintf(ui->out, "%s%s: ", prefix, escaped);
+	print_counts(ui->out, s, ", ");
 	fflush(ui->out);
 }
 
 uint64_t
 ui_summary_lost(const struct ui_summary *s)
 {
-	return s->dropped_kernel + s->dropped_interface + s->lost_buffer +
-	    s->lost_agent + s->lost_change + s->lost_connection + s->lost_output +
-	    s->lost_format;
+	const uint64_t losses[] = {
+		s->dropped_kernel, s->dropped_interface, s->lost_buffer,
+		s->lost_disconnected, s->lost_interrupted, s->lost_agent, s->lost_change,
+		s->lost_connection, s->lost_output, s->lost_queue, s->lost_format,
+	};
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(losses); i++)
+		sum = add_up(sum, losses[i]);
+	return sum;
+}
+
+uint64_t
+ui_summary_placed(const struct ui_summary *s)
+{
+	struct ui_summary received = *s;
+	uint64_t sum = add_up(s->captured, add_up(s->filtered, s->beyond_count));
+
+	/* These never came to the filter. */
+	received.dropped_interface = 0;
+	return add_up(sum, ui_summary_lost(&received));
 }

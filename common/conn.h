@@ -60,6 +60,21 @@ int64_t conn_read(struct conn *conn, void *buf, size_t len);
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
 
+/* What becomes of a peer that is there, but reads nothing. */
+enum conn_stalled {
+	CONN_KEEP_STALLED,	/* a paused reader is no dead one */
+	CONN_DROP_STALLED,	/* the same as no answer */
+};
+
+/*
+ * The kernel finds a peer that does not answer dead after about so long
+ * (1000 ms at least): CONN_EV_ERROR.  Until then that takes some 20 s, and more
+ * while something is queued; CONN_DROP_STALLED bounds that, too.  A hint:
+ * what the kernel does not take is left as it was.
+ */
+void conn_set_liveness(struct conn *conn, uint32_t dead_after_ms,
+    enum conn_stalled stalled);
+
 /* Queue a copy of data.  E_NOMEM, or the final error. */
 int conn_send(struct conn *conn, const void *data, size_t len) MUST_CHECK;
 

@@ -12,25 +12,37 @@ enum {
 	KEEPALIVE_COUNT = 3,
 };
 
+/* Each is an improvement, none a condition. */
 static void
-set_tcp_options(int fd)
+set_option(int fd, int level, int name, int value)
 {
-	/*
-	 * Not TCP_USER_TIMEOUT: it also ends a connection whose peer answers
-	 * but reads nothing, and a paused reader is no dead one.
-	 */
-	const struct { int level, name, value; } options[] = {
-		{ IPPROTO_TCP, TCP_NODELAY, 1 },
-		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
-		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S },
-		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S },
-		{ IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT },
-	};
+	(void)setsockopt(fd, level, name, &value, sizeof(value));
+}
 
-	/* Each is an improvement, none a condition. */
-	for (size_t i = 0; i < ARRAY_LEN(options); i++)
-		(void)setsockopt(fd, options[i].level, options[i].name,
-		    &options[i].value, sizeof(int));
+static void
+set_keepalive(int fd, int idle_s, int interval_s)
+{
+	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle_s);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval_s);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
+}
+
+/*
+ * TCP_USER_TIMEOUT also ends a connection whose peer answers zero-window
+ * probes, but reads nothing; and with it keepalive counts no probes.
+ */
+void
+conn_set_liveness(struct conn *c, uint32_t dead_after_ms, enum conn_stalled stalled)
+{
+	int dead_s = (int)(dead_after_ms / 1000);
+	int interval_s = dead_s / (2 * KEEPALIVE_COUNT);
+
+	if (interval_s == 0)
+		interval_s = 1;
+	set_keepalive(c->fd, dead_s > 1 ? dead_s / 2 : 1, interval_s);
+	if (stalled == CONN_DROP_STALLED)
+		set_option(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)dead_after_ms);
 }
 
 /* Takes fd, also on failure. */
@@ -46,7 +58,8 @@ create(struct loop *loop, struct tls *tls, int fd, const char *server_name,
 	}
 	*c = (struct conn){ .loop = loop, .fd = fd, .fn = fn, .arg = arg };
 	c->end = &c->first;
-	set_tcp_options(fd);
+	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	set_keepalive(fd, KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S);
 	c->io = loop_io_new(loop, fd, conn_on_io, c);
 	c->again = loop_timer_new(loop, conn_on_again, c);
 	if (c->io == NULL || c->again == NULL)

@@ -41,7 +41,8 @@ void tls_free(struct tls *tls);
 /*
  * A new session; server_name (client only) is what the agent's certificate
  * must name, as a DNS name or an address.  NULL and E_NOMEM.  Free it with
- * tls_session_free().  The context must outlive the session.
+ * tls_session_free().  The context may be freed first: the session keeps what
+ * it was made with.
  */
 struct ssl_st *tls_session_new(struct tls *tls, const char *server_name,
     struct err *err);

@@ -1,39 +1,9 @@
-#include <stdlib.h>
-#include <string.h>
-
 #include "server/batch_log.h"
 
-/*
- * A batch that is held, and the gap behind it: batches refused since.  A
- * refusal so needs no memory.
- */
-struct node {
-	struct node	*next;
-	struct batch	*batch;
-	struct msg_gap	 gap;		/* none while its reason is 0 */
-};
+#include <stdlib.h>
 
-/*
- * What a cursor gets next is its own gap, then node.  A cursor without a node
- * has read all batches: what is refused then is added to its own gap.
- */
-struct log_cursor {
-	struct log_cursor *next;
-	struct batch_log *log;
-	struct node	*node;		/* next to read, NULL behind the newest */
-	struct msg_gap	 gap;		/* in front of node */
-	uint64_t	 given, acked;
-	uint64_t	 lost_packets, lost_bytes;
-};
-
-struct batch_log {
-	size_t		 max_bytes;
-	enum batch_log_policy policy;
-	size_t		 bytes;
-	uint64_t	 last_sequence;	/* 0 before the first batch */
-	struct node	*oldest, *newest;
-	struct log_cursor *cursors;
-};
+#include "server/batch_gap.h"
+#include "server/batch_log_int.h"
 
 struct batch_log *
 batch_log_new(size_t max_bytes, enum batch_log_policy policy)
@@ -44,155 +14,136 @@ batch_log_new(size_t max_bytes, enum batch_log_policy policy)
 		return NULL;
 	log->max_bytes = max_bytes;
 	log->policy = policy;
+	log->reason = GAP_LOG_FULL;
+	log->spare = calloc(1, sizeof(*log->spare));
+	if (log->spare == NULL) {
+		free(log);
+		return NULL;
+	}
 	return log;
-}
-
-/* Take the oldest batch out; nobody may point to it. */
-static void
-remove_oldest(struct batch_log *log)
-{
-	struct node *node = log->oldest;
-
-	log->oldest = node->next;
-	if (log->oldest == NULL)
-		log->newest = NULL;
-	log->bytes -= node->batch->mem_bytes;
-	batch_unref(node->batch);
-	free(node);
 }
 
 void
 batch_log_free(struct batch_log *log)
 {
-	struct log_cursor *cursor;
-
 	if (log == NULL)
 		return;
-	while ((cursor = log->cursors) != NULL) {
-		log->cursors = cursor->next;
-		free(cursor);
-	}
-	while (log->oldest != NULL)
-		remove_oldest(log);
+	while (log->first != NULL)
+		log_node_remove(log, log->first);
+	free(log->spare);
+	free(log->lost_of);
 	free(log);
 }
 
-/* Widen gap (or begin it) by what follows it. */
-static void
-gap_join(struct msg_gap *gap, const struct msg_gap *more)
-{
-	if (more->reason == 0)
-		return;
-	if (gap->reason == 0) {
-		*gap = *more;
-		return;
-	}
-	gap->last_sequence = more->last_sequence;
-	gap->packets += more->packets;
-	gap->bytes += more->bytes;
-	if (more->first.ns < gap->first.ns)
-		gap->first = more->first;
-	if (more->last.ns > gap->last.ns)
-		gap->last = more->last;
-}
+/* --- the capture's end --- */
 
-static struct msg_gap
-gap_of_batch(const struct batch *batch)
+/*
+ * The oldest, unless it is being sent: then its memory comes free only with
+ * that, and so does that of all behind it that were given.
+ */
+static struct log_node *
+find_victim(const struct batch_log *log)
 {
-	return (struct msg_gap){
-		.first_sequence = batch->sequence,
-		.last_sequence = batch->sequence,
-		.packets = batch->n_packets,
-		.bytes = batch->data_bytes,
-		.first = batch->first,
-		.last = batch->last,
-		.reason = GAP_LOG_FULL,
-	};
-}
+	struct log_node *node = log->oldest;
 
-static void
-count_lost(struct log_cursor *cursor, const struct msg_gap *gap)
-{
-	cursor->lost_packets += gap->packets;
-	cursor->lost_bytes += gap->bytes;
-}
-
-/* Evict the oldest batch: a gap for those who have not read it. */
-static void
-evict_oldest(struct batch_log *log)
-{
-	struct node *node = log->oldest;
-	struct msg_gap gap = gap_of_batch(node->batch);
-
-	for (struct log_cursor *c = log->cursors; c != NULL; c = c->next) {
-		if (c->node != node)
-			continue;
-		count_lost(c, &gap);
-		gap_join(&c->gap, &gap);
-		gap_join(&c->gap, &node->gap);
-		c->node = node->next;
-	}
-	remove_oldest(log);
+	if (node == NULL || node->batch->refs == 1)
+		return node;
+	for (node = log->next; node != NULL && node->batch == NULL; )
+		node = node->next;
+	return node != NULL && node->batch->refs == 1 ? node : NULL;
 }
 
 /* Turn batch into a gap behind the newest. */
 static void
-refuse(struct batch_log *log, struct batch *batch)
+refuse(struct batch_log *log, struct batch *batch, struct mono_ns now)
 {
-	struct msg_gap gap = gap_of_batch(batch);
+	struct log_node *node = calloc(1, sizeof(*node));
 
-	for (struct log_cursor *c = log->cursors; c != NULL; c = c->next) {
-		count_lost(c, &gap);
-		if (c->node == NULL)
-			gap_join(&c->gap, &gap);
+	if (node == NULL) {
+		node = log->spare;
+		log->spare = NULL;
 	}
-	if (log->newest != NULL)
-		gap_join(&log->newest->gap, &gap);
+	if (node == NULL) {
+		log->is_broken = true;
+		batch_unref(batch);
+		return;
+	}
+	batch_gap_of(batch, log->reason, &node->gap);
 	batch_unref(batch);
+	node->sealed = now;
+	log_node_push(log, node);
+	log_node_count(log, node);
+	(void)log_node_join_prev(log, node);
+	log_limit_gaps(log);
 }
 
 static bool
 has_room(const struct batch_log *log, size_t bytes)
 {
-	return bytes <= log->max_bytes - log->bytes;
+	return log->bytes <= log->max_bytes && bytes <= log->max_bytes - log->bytes;
+}
+
+static void
+make_room(struct batch_log *log, size_t bytes)
+{
+	struct log_node *victim;
+
+	if (log->policy != BATCH_LOG_DROP_OLDEST || bytes > log->max_bytes)
+		return;
+	while (!has_room(log, bytes) && (victim = find_victim(log)) != NULL) {
+		log_node_lose(log, victim, log->reason);
+		log_limit_gaps(log);
+	}
+}
+
+static struct log_node *
+node_of(struct batch *batch, struct mono_ns now)
+{
+	struct log_node *node = calloc(1, sizeof(*node));
+
+	if (node != NULL)
+		*node = (struct log_node){ .batch = batch, .sealed = now };
+	return node;
 }
 
 int
-batch_log_append(struct batch_log *log, struct batch *batch)
+batch_log_append(struct batch_log *log, struct batch *batch, struct mono_ns now)
 {
-	struct node *node;
+	size_t bytes = batch->mem_bytes + sizeof(struct log_node);
+	struct log_node *node;
 
-	if (log->last_sequence != 0 &&
-	    batch->sequence != log->last_sequence + 1) {
+	if (log->last_sequence == 0)
+		log->given = log->acked = batch->sequence - 1;
+	else if (batch->sequence != log->last_sequence + 1) {
 		batch_unref(batch);
 		return E_BUG;
 	}
 	log->last_sequence = batch->sequence;
-
-	if (log->policy == BATCH_LOG_DROP_OLDEST &&
-	    batch->mem_bytes <= log->max_bytes)
-		while (!has_room(log, batch->mem_bytes))
-			evict_oldest(log);
-	if (!has_room(log, batch->mem_bytes)) {
-		refuse(log, batch);
-		return E_LIMIT;
-	}
-	node = calloc(1, sizeof(*node));
-	if (node == NULL) {
-		refuse(log, batch);
+	if (log->is_broken) {
+		batch_unref(batch);
 		return E_NOMEM;
 	}
-	node->batch = batch;
-	if (log->newest != NULL)
-		log->newest->next = node;
-	else
-		log->oldest = node;
-	log->newest = node;
+	if (log->spare == NULL)
+		log->spare = calloc(1, sizeof(*log->spare));
+	make_room(log, bytes);
+	if (!has_room(log, bytes)) {
+		refuse(log, batch, now);
+		return E_LIMIT;
+	}
+	node = node_of(batch, now);
+	if (node == NULL) {
+		refuse(log, batch, now);
+		return E_NOMEM;
+	}
 	log->bytes += batch->mem_bytes;
-	for (struct log_cursor *c = log->cursors; c != NULL; c = c->next)
-		if (c->node == NULL)
-			c->node = node;
+	log_node_push(log, node);
 	return E_OK;
+}
+
+void
+batch_log_set_reason(struct batch_log *log, enum gap_reason reason)
+{
+	log->reason = reason;
 }
 
 size_t
@@ -201,102 +152,113 @@ batch_log_bytes(const struct batch_log *log)
 	return log->bytes;
 }
 
-struct log_cursor *
-batch_log_open_cursor(struct batch_log *log)
-{
-	struct log_cursor *cursor = calloc(1, sizeof(*cursor));
-
-	if (cursor == NULL)
-		return NULL;
-	cursor->log = log;
-	cursor->node = log->oldest;
-	cursor->given = log->last_sequence;
-	if (log->oldest != NULL)
-		cursor->given = log->oldest->batch->sequence - 1;
-	cursor->acked = cursor->given;
-	for (const struct node *n = log->oldest; n != NULL; n = n->next)
-		count_lost(cursor, &n->gap);
-	cursor->next = log->cursors;
-	log->cursors = cursor;
-	return cursor;
-}
-
-/* Release what every cursor has in safety.  No cursor: nobody asked. */
-static void
-release_acked(struct batch_log *log)
-{
-	uint64_t safe = UINT64_MAX;
-
-	if (log->cursors == NULL)
-		return;
-	for (const struct log_cursor *c = log->cursors; c != NULL; c = c->next)
-		if (c->acked < safe)
-			safe = c->acked;
-	while (log->oldest != NULL && log->oldest->batch->sequence <= safe)
-		remove_oldest(log);
-}
-
 void
-batch_log_close_cursor(struct log_cursor *cursor)
+batch_log_interrupt(struct batch_log *log)
 {
-	struct log_cursor **link;
-
-	if (cursor == NULL)
-		return;
-	link = &cursor->log->cursors;
-	while (*link != cursor)
-		link = &(*link)->next;
-	*link = cursor->next;
-	release_acked(cursor->log);
-	free(cursor);
+	for (struct log_node *n = log->next; n != NULL; n = n->next)
+		if (n->batch != NULL)
+			n = log_node_lose(log, n, GAP_INTERRUPTED);
 }
+
+/* --- the reader's end --- */
 
 int
-batch_log_next(struct log_cursor *cursor, struct log_item *ret_item)
+batch_log_next(struct batch_log *log, struct log_item *ret_item)
 {
-	struct node *node = cursor->node;
+	struct log_node *node = log->next;
 
-	if (cursor->gap.reason != 0) {
-		*ret_item = (struct log_item){ .gap = cursor->gap };
-		cursor->given = cursor->gap.last_sequence;
-		cursor->gap.reason = 0;
-		return E_OK;
-	}
 	if (node == NULL)
-		return E_AGAIN;
-	*ret_item = (struct log_item){ .batch = batch_ref(node->batch) };
-	cursor->given = node->batch->sequence;
-	cursor->gap = node->gap;
-	cursor->node = node->next;
+		return log->is_broken ? E_NOMEM : E_AGAIN;
+	*ret_item = (struct log_item){ .gap = node->gap };
+	if (node->batch != NULL)
+		ret_item->batch = batch_ref(node->batch);
+	node->is_given = node->was_given = true;
+	log->given = log_node_last(node);
+	log->next = node->next;
 	return E_OK;
 }
 
 bool
-batch_log_has_next(const struct log_cursor *cursor)
+batch_log_has_next(const struct batch_log *log)
 {
-	return cursor->gap.reason != 0 || cursor->node != NULL;
+	return log->next != NULL || log->is_broken;
+}
+
+bool
+batch_log_waits_since(const struct batch_log *log, struct mono_ns *ret_sealed)
+{
+	if (log->next == NULL)
+		return false;
+	*ret_sealed = log->next->sealed;
+	return true;
+}
+
+void
+batch_log_return(struct batch_log *log, struct batch *batch)
+{
+	log_drop_batch(log, batch);
 }
 
 int
-batch_log_ack(struct log_cursor *cursor, uint64_t sequence)
+batch_log_ack(struct batch_log *log, uint64_t sequence)
 {
-	if (sequence > cursor->given)
+	if (sequence > log->given)
 		return E_STATE;
-	if (sequence > cursor->acked) {
-		cursor->acked = sequence;
-		release_acked(cursor->log);
+	if (sequence <= log->acked)
+		return E_OK;
+	log->acked = sequence;
+	while (log->first != NULL && log_node_last(log->first) <= sequence)
+		log_node_remove(log, log->first);
+	return E_OK;
+}
+
+int
+batch_log_seek(struct batch_log *log, uint64_t sequence)
+{
+	struct log_node *node = log->first;
+
+	if (log->is_broken || sequence <= log->acked || sequence > log->given + 1)
+		return E_GONE;
+	while (node != NULL && log_node_first(node) != sequence)
+		node = node->next;
+	if (node == NULL && sequence != log->last_sequence + 1)
+		return E_GONE;
+	log->next = node;
+	log->given = sequence - 1;
+	for (; node != NULL; node = node->next) {
+		node->is_given = false;
+		if (node->batch == NULL)
+			log_node_count(log, node);
 	}
 	return E_OK;
 }
 
 uint64_t
-batch_log_lost_packets(const struct log_cursor *cursor)
+batch_log_given(const struct batch_log *log)
 {
-	return cursor->lost_packets;
+	return log->given;
 }
 
 uint64_t
-batch_log_lost_bytes(const struct log_cursor *cursor)
+batch_log_acked(const struct batch_log *log)
 {
-	return cursor->lost_bytes;
+	return log->acked;
+}
+
+uint64_t
+batch_log_lost_packets(const struct batch_log *log)
+{
+	return log->lost_packets;
+}
+
+uint64_t
+batch_log_lost_bytes(const struct batch_log *log)
+{
+	return log->lost_bytes;
+}
+
+uint64_t
+batch_log_lost_of(const struct batch_log *log, uint32_t iface)
+{
+	return iface < log->n_lost_of ? log->lost_of[iface] : 0;
 }

@@ -6,8 +6,6 @@
  * line, the configuration and fixed-size requests.  Whatever fails before
  * the agent is ready ends it with one line that says what to do.
  */
-#include <errno.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +18,7 @@
 #include "server/agent_options.h"
 #include "server/credentials.h"
 #include "server/drop.h"
-#include "server/listen_open.h"
+#include "server/listen_all.h"
 #include "server/mandatory.h"
 #include "server/net_spawn.h"
 #include "server/priv_list.h"
@@ -42,7 +40,9 @@ struct agent {
 	struct policy	 policy;
 	struct drop_user user;
 	struct credentials credentials;
-	struct priv_mandatory mandatory;
+	struct priv_mandatory *mandatory;
+	struct reread	*reread;
+	struct reload	*reload;
 	unsigned	 n_listeners;
 	struct net_listener listeners[PRIV_MAX_LISTENERS];
 	int		 program_fd, signal_fd, list_fd;
@@ -93,7 +93,7 @@ log_policy(const struct agent *a)
 	else
 		log_info(LOG_POLICY, "no configuration file: every client certificate of %s "
 		    "may capture everything", p->ca);
-	mandatory_log(&a->mandatory);
+	mandatory_log(a->mandatory);
 	if (p->namespaces != 0)
 		log_info(LOG_POLICY, "namespaces: other network namespaces can be captured: "
 		    "capagent keeps CAP_SYS_ADMIN%s",
@@ -161,66 +161,10 @@ prepare(struct agent *a, struct err *err)
 		ret = net_spawn_find(&a->program_fd, err);
 	if (ret != E_OK)
 		return ret;
-	ret = mandatory_compile(a->policy.mandatory_filter, a->program_fd, &a->user,
-	    &a->mandatory, err);
-	if (ret == E_CONFIG)
-		err_wrap(err, "%s:%u", a->policy.file, a->policy.mandatory_line);
-	return ret;
-}
-
-/* Without IPv6 on this machine, the default still means: all addresses. */
-static bool
-may_be_missing(const struct listen_address *address, unsigned n_others,
-    const struct err *err)
-{
-	struct in6_addr any = IN6ADDR_ANY_INIT;
-
-	return n_others > 0 && (err->sys == EAFNOSUPPORT || err->sys == EADDRNOTAVAIL) &&
-	    address->sa.sa_family == AF_INET6 &&
-	    memcmp(&address->in6.sin6_addr, &any, sizeof(any)) == 0;
-}
-
-static int
-take_failure(const struct listen_address *address, unsigned n_others, struct err *err)
-{
-	if (!may_be_missing(address, n_others, err)) {
-		err->code = E_UNREACHABLE;
-		return E_UNREACHABLE;
-	}
-	log_warn(LOG_LISTEN, "%s: going on without IPv6", err->what);
-	return E_OK;
-}
-
-static int
-check_addresses(const struct agent *a, struct err *err)
-{
-	unsigned n_good = 0;
-
-	for (unsigned i = 0; i < a->policy.n_listen; i++) {
-		if (listen_check(&a->policy.listen[i], err) == E_OK)
-			n_good++;
-		else if (take_failure(&a->policy.listen[i], n_good, err) != E_OK)
-			return E_UNREACHABLE;
-	}
-	return E_OK;
-}
-
-static int
-open_listeners(struct agent *a, struct err *err)
-{
-	for (unsigned i = 0; i < a->policy.n_listen; i++) {
-		struct listen_address address = a->policy.listen[i];
-		struct net_listener *listener = &a->listeners[a->n_listeners];
-
-		if (listen_open(&address, a->policy.mark, &listener->fd, err) == E_OK) {
-			listen_address_format(&address, listener->address,
-			    sizeof(listener->address));
-			a->n_listeners++;
-		} else if (take_failure(&address, a->n_listeners, err) != E_OK) {
-			return E_UNREACHABLE;
-		}
-	}
-	return E_OK;
+	a->mandatory = priv_mandatory_new();
+	if (a->mandatory == NULL)
+		return err_set(err, E_NOMEM, "capagent: start: out of memory");
+	return mandatory_compile_policy(&a->policy, a->program_fd, &a->user, a->mandatory, err);
 }
 
 static int
@@ -316,7 +260,7 @@ start(struct agent *a, struct err *err)
 	close_given(a);
 	config = (struct priv_serve_config){
 		.boundary_fd = a->child.fd, .list_fd = a->list_fd, .netns = a->netns,
-		.policy = &a->policy, .mandatory = &a->mandatory, .ops = &priv_serve_kernel,
+		.policy = &a->policy, .mandatory = a->mandatory, .ops = &priv_serve_kernel,
 	};
 	a->serve = priv_serve_new(&config);
 	if (a->serve == NULL)
@@ -334,7 +278,7 @@ check(struct agent *a, struct err *err)
 	int ret = prepare(a, err);
 
 	if (ret == E_OK)
-		ret = check_addresses(a, err);
+		ret = listen_all_check(&a->policy, err);
 	if (ret == E_OK) {
 		log_policy(a);
 		ret = start(a, err);
@@ -346,23 +290,52 @@ check(struct agent *a, struct err *err)
 	return ret;
 }
 
+/* While there is nothing yet that it must not have. */
+static int
+start_reread(struct agent *a, struct err *err)
+{
+	struct reread_job job = {
+		.options = &a->options, .user = &a->user, .program_fd = a->program_fd,
+	};
+
+	return reread_start(&job, &a->reread, err);
+}
+
+static int
+prepare_reload(struct agent *a, struct err *err)
+{
+	struct reload_config config = {
+		.reread = a->reread, .serve = a->serve, .child = &a->child, .policy = &a->policy,
+		.mandatory = &a->mandatory, .log_spec = a->options.log_spec,
+		.sandbox = a->options.sandbox,
+	};
+
+	a->reload = reload_new(&config);
+	return a->reload != NULL ? E_OK :
+	    err_set(err, E_NOMEM, "capagent: start: out of memory");
+}
+
 static int
 run(struct agent *a, struct err *err)
 {
 	int ret = prepare(a, err);
 
 	if (ret == E_OK)
-		ret = open_listeners(a, err);
+		ret = start_reread(a, err);
+	if (ret == E_OK)
+		ret = listen_all_open(&a->policy, a->listeners, &a->n_listeners, err);
 	if (ret == E_OK) {
 		log_policy(a);
 		ret = start(a, err);
 	}
 	if (ret == E_OK)
+		ret = prepare_reload(a, err);
+	if (ret == E_OK)
 		ret = confine(a, err);
 	if (ret == E_OK)
 		ret = say_ready(a, err);
 	if (ret == E_OK)
-		ret = supervise_run(a->serve, &a->child, a->signal_fd, err);
+		ret = supervise_run(a->serve, &a->child, a->signal_fd, a->reload, err);
 	return ret;
 }
 
@@ -373,6 +346,7 @@ main(int argc, char *argv[])
 	struct err err;
 	int ret;
 
+	supervise_hold_hangup();
 	log_init("capagent");
 	signal(SIGPIPE, SIG_IGN);
 	a.program_fd = a.signal_fd = a.list_fd = a.child.fd = -1;
@@ -388,7 +362,10 @@ main(int argc, char *argv[])
 	}
 	if (ret != E_OK)
 		log_err(LOG_MAIN, "%s", err.what);
+	reload_free(a.reload);
 	priv_serve_free(a.serve);
 	priv_netns_free(a.netns);
+	reread_free(a.reread);
+	priv_mandatory_unref(a.mandatory);
 	return exit_status(ret);
 }

@@ -15,16 +15,35 @@ release(struct capture *c)
 	for (uint32_t i = 0; i < c->n_rings; i++)
 		capture_ring_close(c->rings[i]);
 	conn_free(c->conn);
+	conn_free(c->leaving);
 	frame_reader_free(c->reader);
-	if (c->stream.cursor != NULL)
-		stream_fini(&c->stream);
 	batch_log_free(c->log);
+	announcements_free(c->announcements);
 	batch_builder_free(c->builder);
 	loop_timer_free(c->busy_timer);
 	loop_timer_free(c->stats_timer);
 	loop_timer_free(c->end_timer);
 	loop_timer_free(c->leave_timer);
 	loop_timer_free(c->lost_timer);
+	loop_timer_free(c->tick_timer);
+	loop_timer_free(c->linger_timer);
+	loop_timer_free(c->duration_timer);
+}
+
+static void
+on_duration_timer(void *arg)
+{
+	capture_begin_end(arg, E_OK, "");
+}
+
+static void
+set_duration(struct capture *c)
+{
+	const uint64_t most = INT64_MAX / NS_PER_MS;
+
+	if (c->max_duration_ms > 0 && c->max_duration_ms < most)
+		loop_timer_set(c->duration_timer,
+		    (int64_t)c->max_duration_ms * NS_PER_MS);
 }
 
 static void *
@@ -35,12 +54,12 @@ run(void *arg)
 
 	log_set_context(c->name);
 	if (conn_attach(c->conn, c->loop, capture_on_conn, c, &err) == E_OK) {
-		conn_resume(c->conn);
 		capture_watch_rings(c);
-		c->heard = c->checked = clock_mono();
 		(void)clock_watch_look(&c->clock_watch);
 		capture_read_nic(c);
 		loop_timer_set(c->stats_timer, CAPTURE_STATS_NS);
+		set_duration(c);
+		capture_begin_conn(c);
 		/* Frames that came behind Start are in the reader already. */
 		capture_read_messages(c);
 		capture_read_rings(c);
@@ -71,11 +90,17 @@ build(struct capture *c, const struct capture_config *cfg, struct err *err)
 	c->end_timer = loop_timer_new(c->loop, capture_end_is_late, c);
 	c->leave_timer = loop_timer_new(c->loop, capture_on_leave_timer, c);
 	c->lost_timer = loop_timer_new(c->loop, capture_on_lost_timer, c);
+	c->tick_timer = loop_timer_new(c->loop, capture_on_tick, c);
+	c->linger_timer = loop_timer_new(c->loop, capture_on_linger_timer, c);
+	c->duration_timer = loop_timer_new(c->loop, on_duration_timer, c);
+	c->announcements = announcements_new(capture_news_gone, c);
 	if (c->log == NULL || c->builder == NULL || c->busy_timer == NULL ||
 	    c->stats_timer == NULL || c->end_timer == NULL ||
 	    c->leave_timer == NULL || c->lost_timer == NULL ||
-	    stream_init(&c->stream, c->conn, c->log) != E_OK)
+	    c->tick_timer == NULL || c->linger_timer == NULL ||
+	    c->duration_timer == NULL || c->announcements == NULL)
 		return err_set(err, E_NOMEM, "capture: create: out of memory");
+	stream_init(&c->stream, c->log, cfg->log_bytes);
 	return E_OK;
 }
 
@@ -127,10 +152,46 @@ destroy(struct capture *c)
 	for (uint32_t i = 0; i < c->n_rings; i++)
 		free(c->rings[i]);
 	free(c->rings);
+	msg_free(&(struct msg){ .type = MSG_STARTED, .started = c->started });
 	mailbox_free(c->orders, capture_drop_order);
 	capture_orders_fini(c);
 	loop_free(c->loop);
 	free(c);
+}
+
+/* info with addresses of its own.  E_NOMEM. */
+static int
+copy_addresses(struct msg_capture_interface *info)
+{
+	const size_t bytes = info->n_addresses * sizeof(*info->addresses);
+	void *copy = NULL;
+
+	if (bytes > 0) {
+		copy = malloc(bytes);
+		if (copy == NULL)
+			return E_NOMEM;
+		memcpy(copy, info->addresses, bytes);
+	}
+	info->addresses = copy;
+	return E_OK;
+}
+
+/* What the client was told of its interfaces. */
+static int
+take_started(struct capture *c, const struct msg_started *started, struct err *err)
+{
+	c->started = *started;
+	c->started.interfaces = NULL;
+	c->started.n_interfaces = 0;
+	for (uint32_t i = 0; i < started->n_interfaces; i++) {
+		struct msg_capture_interface info = started->interfaces[i];
+
+		if (copy_addresses(&info) != E_OK ||
+		    capture_news_add_interface(c, &info) != E_OK)
+			return err_set(err, E_NOMEM, "capture: create: out of memory");
+	}
+	c->n_told = started->n_interfaces;
+	return E_OK;
 }
 
 static struct capture *
@@ -145,6 +206,7 @@ create(const struct capture_config *cfg)
 	c->conn = cfg->conn;
 	c->reader = cfg->reader;
 	c->max_packets = cfg->max_packets;
+	c->max_duration_ms = cfg->max_duration_ms;
 	c->n_filters = cfg->n_filters;
 	c->clock_watch.wall = cfg->wall;
 	c->next_sequence = 1;
@@ -176,6 +238,8 @@ capture_start(const struct capture_config *cfg, struct err *err)
 		return NULL;
 	}
 	rc = build(c, cfg, err);
+	if (rc == E_OK)
+		rc = take_started(c, cfg->started, err);
 	if (rc == E_OK)
 		rc = take_sockets(c, cfg, err);
 	else

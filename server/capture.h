@@ -5,6 +5,9 @@
  * through mailboxes only, and does for it what needs the boundary to
  * capagent (filters, opening, closing).  Runs in capagent-net.
  *
+ * With a linger time it goes on without its connection for so long, until
+ * capture_resume() brings another one.
+ *
  * Life: capture_start() -> CAPTURE_MAIL_QUIESCE (attach reject-all, then
  * capture_quiesced()) -> CAPTURE_MAIL_DONE -> capture_join().
  *
@@ -52,6 +55,8 @@ struct capture_config {
 	size_t		 log_bytes;
 	enum batch_log_policy policy;
 	uint64_t	 max_packets;	/* 0: no end */
+	uint64_t	 max_duration_ms; /* 0: no end */
+	const struct msg_started *started; /* copied: what the client was told */
 	uint32_t	 number;	/* capagent's for it: captures' */
 	const char	*name;		/* "session 7 alice@10.0.0.9:4711"; copied */
 	struct wall_ns	(*wall)(void);	/* NULL; a test that sets the clock has its own */
@@ -83,6 +88,19 @@ struct capture *capture_start(const struct capture_config *cfg, struct err *err)
 
 /* No more packets enter the rings: drain and end.  Any thread. */
 void capture_quiesced(struct capture *capture);
+
+/*
+ * Go on with this connection (taken, detached; with its reader) where resume
+ * says, in the place of the one that was lost, or that there still is.  who is
+ * for the log.  What cannot be resumed, for want of memory too, is told so on
+ * the connection: Error E_GONE.
+ */
+void capture_resume(struct capture *capture, struct conn *conn,
+    struct frame_reader *reader, const struct msg_resume *resume, const char *who);
+
+/* How the client is told, whatever the reason. */
+#define CAPTURE_GONE_TEXT						\
+	"capture: resume: not here: it ended, its linger is over, or it is not yours"
 
 /* End for this reason as a Stop from the client would; NULL: the code's text. */
 void capture_end(struct capture *capture, int code, const char *text);

@@ -27,7 +27,7 @@ capture_end_is_late(void *arg)
 	log_warn(LOG_CAPTURE, "end: the client did not %s in time: "
 	    "connection dropped", c->state < CAPTURE_CLOSING ?
 	    "take what was left" : "close");
-	capture_die(c);
+	capture_lose_conn(c, "not closed");
 }
 
 /* The last message is queued: when it is gone, the client has to close. */
@@ -45,8 +45,8 @@ begin_close(struct capture *c)
 void
 capture_send(struct capture *c, const struct msg *msg)
 {
-	if (stream_send(c->conn, msg) != E_OK)
-		capture_die(c);
+	if (c->conn != NULL && stream_send(c->conn, msg) != E_OK)
+		capture_lose_conn(c, "send");
 }
 
 static void
@@ -65,23 +65,21 @@ send_ended(struct capture *c)
 	}
 	capture_send(c, &msg);
 	msg_free(&msg);
-	if (c->state != CAPTURE_DEAD)
+	if (c->conn != NULL && c->state != CAPTURE_DEAD)
 		begin_close(c);
 }
 
 void
 capture_pump(struct capture *c)
 {
-	int rc;
-
-	if (c->state >= CAPTURE_CLOSING)
+	/* What was announced stands before batches, and never behind. */
+	if (!capture_tell_news(c))
 		return;
-	rc = stream_pump(&c->stream);
-	if (rc != E_OK) {
-		capture_die(c);
+	if (stream_pump(&c->stream) != E_OK) {
+		capture_lose_conn(c, "send");
 		return;
 	}
-	if (c->state == CAPTURE_FLUSHING && !batch_log_has_next(c->stream.cursor))
+	if (c->state == CAPTURE_FLUSHING && !batch_log_has_next(c->log))
 		send_ended(c);
 }
 
@@ -91,6 +89,7 @@ capture_flush(struct capture *c)
 {
 	c->state = CAPTURE_FLUSHING;
 	loop_timer_stop(c->busy_timer);
+	capture_watch_rings(c);
 	capture_pump(c);
 }
 
@@ -106,18 +105,18 @@ capture_begin_end(struct capture *c, int code, const char *text)
 	mailbox_post(c->owner, &c->quiesce_mail.mail);
 }
 
-/* A client that says nothing for so long, not even a ping, is dead. */
-static bool
-is_silent(struct capture *c)
+/* Whatever is not with the client yet becomes a gap. */
+static void
+interrupt(struct capture *c)
 {
-	struct mono_ns now = clock_mono();
-
-	/* It may be this process that slept. */
-	if (mono_diff_ns(now, c->checked) > 2 * (int64_t)CAPTURE_STATS_NS)
-		c->heard = now;
-	c->checked = now;
-	return mono_diff_ns(now, c->heard) >
-	    (int64_t)CAPTURE_SILENCE_S * NS_PER_S;
+	c->is_interrupted = true;
+	capture_seal(c);
+	batch_log_interrupt(c->log);
+	capture_watch_rings(c);
+	if (c->state == CAPTURE_DRAINING)
+		capture_flush(c);
+	else
+		capture_pump(c);
 }
 
 /* Times in the file jump when the sensor's clock is set. */
@@ -142,18 +141,13 @@ capture_on_stats_timer(void *arg)
 	struct msg msg = { .type = MSG_STATS };
 
 	loop_timer_set(c->stats_timer, CAPTURE_STATS_NS);
-	if (is_silent(c)) {
-		log_warn(LOG_CAPTURE, "the client fell silent for %d s: "
-		    "connection dropped", CAPTURE_SILENCE_S);
-		capture_die(c);
-		return;
-	}
 	capture_read_stats(c);
 	capture_read_nic(c);
 	capture_look_for_lost(c);
 	look_at_clock(c);
-	if (c->state != CAPTURE_RUNNING ||
-	    conn_queued(c->conn) >= CAPTURE_UNREAD_MAX)
+	/* They count as many interfaces as the client knows. */
+	if (c->state != CAPTURE_RUNNING || !capture_tell_news(c) ||
+	    !stream_has_room(&c->stream))
 		return;
 	if (capture_fill_stats(c, &msg.stats) == E_OK) {
 		capture_send(c, &msg);
@@ -169,7 +163,8 @@ capture_refuse(struct capture *c, int code, const char *text)
 	log_warn(LOG_CAPTURE, "refused: %s", text);
 	msg.error.code = code;
 	snprintf(msg.error.text, sizeof(msg.error.text), "%s", text);
-	if (c->state >= CAPTURE_CLOSING || stream_send(c->conn, &msg) != E_OK) {
+	if (c->conn == NULL || c->state >= CAPTURE_CLOSING ||
+	    stream_send(c->conn, &msg) != E_OK) {
 		capture_die(c);
 		return;
 	}
@@ -188,8 +183,18 @@ answer_ping(struct capture *c, const struct msg_ping *ping)
 	msg.pong.client_time_ns = ping->client_time_ns;
 	msg.pong.received_ns = msg.pong.sent_ns = clock_wall().ns;
 	/* A client that does not read is alive for another reason. */
-	if (conn_queued(c->conn) < CAPTURE_UNREAD_MAX)
+	if (stream_has_room(&c->stream))
 		capture_send(c, &msg);
+}
+
+static void
+take_ack(struct capture *c, uint64_t sequence)
+{
+	if (batch_log_ack(c->log, sequence) != E_OK) {
+		capture_refuse(c, E_STATE, "Ack: more than was sent");
+		return;
+	}
+	announcements_ack(c->announcements, batch_log_acked(c->log));
 }
 
 static void
@@ -197,11 +202,12 @@ handle(struct capture *c, struct msg *msg)
 {
 	switch (msg->type) {
 	case MSG_ACK:
-		if (batch_log_ack(c->stream.cursor, msg->ack.sequence) != E_OK)
-			capture_refuse(c, E_STATE, "Ack: more than was sent");
+		take_ack(c, msg->ack.sequence);
 		return;
 	case MSG_STOP:
 		capture_begin_end(c, E_OK, "");
+		if (msg->stop.now && c->state < CAPTURE_CLOSING)
+			interrupt(c);
 		return;
 	case MSG_PING:
 		answer_ping(c, &msg->ping);
@@ -236,7 +242,7 @@ take_messages(struct capture *c)
 		}
 		handle(c, &msg);
 		msg_free(&msg);
-		if (c->state == CAPTURE_DEAD || c->is_refused)
+		if (c->state == CAPTURE_DEAD || c->is_refused || c->conn == NULL)
 			return E_STATE;
 	}
 }
@@ -285,7 +291,7 @@ capture_on_conn(struct conn *conn, enum conn_event event, void *arg)
 	case CONN_EV_ERROR:
 		if (c->state < CAPTURE_CLOSING)
 			log_warn(LOG_CAPTURE, "%s", conn_error(conn)->what);
-		capture_die(c);
+		capture_lose_conn(c, "broken");
 		return;
 	}
 }

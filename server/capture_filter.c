@@ -19,7 +19,7 @@ capture_update(struct capture *c, struct msg *msg)
 {
 	const struct msg_update_filter *update = &msg->update_filter;
 
-	if (conn_queued(c->conn) >= CAPTURE_UNREAD_MAX) {
+	if (!stream_has_room(&c->stream)) {
 		capture_refuse(c, E_LIMIT, "UpdateFilter: earlier answers are not read");
 		return;
 	}
@@ -113,8 +113,7 @@ tell_outcome(struct capture *c, const struct capture_refilter *refilter)
 	for (uint32_t i = 0; i < c->n_rings; i++)
 		changed->places[i] = c->rings[i]->place;
 	changed->n_places = c->n_rings;
-	if (c->state < CAPTURE_CLOSING)
-		capture_send(c, &msg);
+	capture_announce(c, &msg);
 	msg_free(&msg);
 	if (refilter->code == E_OK)
 		log_info(LOG_CAPTURE, "filter changed to '%s', from batch %llu on",

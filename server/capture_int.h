@@ -5,7 +5,9 @@
  * threads want of it, capture_rings.c moves packets from the rings into the
  * log, capture_interfaces.c lets interfaces come and go, capture_filter.c
  * changes filters, capture_client.c speaks with the client and ends the
- * capture in order.
+ * capture in order, capture_news.c tells it what happened, capture_tick.c
+ * looks whether both sides are in time, capture_conn.c has the connection: how
+ * it is lost and resumed.
  */
 #ifndef SERVER_CAPTURE_INT_H
 #define SERVER_CAPTURE_INT_H
@@ -18,6 +20,7 @@
 #include "common/loop.h"
 #include "proto/batch.h"
 #include "proto/codec.h"
+#include "server/announcements.h"
 #include "server/capture.h"
 #include "server/prologue.h"
 #include "server/ring_map.h"
@@ -25,9 +28,7 @@
 
 enum {
 	CAPTURE_STATS_NS = 2 * NS_PER_S,	/* kernel counters are 32 bits wide */
-	CAPTURE_SILENCE_S = 60,		/* capclient pings every 2 s, also while it reads nothing */
 	CAPTURE_END_LIMIT_MS = 4000,	/* when the agent ends: to take what is left */
-	CAPTURE_UNREAD_MAX = 8 << 20,	/* beyond what a stream queues */
 	CAPTURE_NAME_LEN = 160,
 };
 
@@ -80,27 +81,40 @@ struct capture {
 	pthread_t	 thread;
 	struct loop	*loop;
 	struct mailbox	*orders;
-	struct conn	*conn;
-	struct frame_reader *reader;
+	struct conn	*conn;		/* NULL: lost, and not resumed yet */
+	struct frame_reader *reader;	/* conn's */
+	struct conn	*leaving;	/* whose Resume was refused: takes its Error */
 	struct stream	 stream;
+	struct msg_started started;	/* as the client was told, every interface so far */
+	uint32_t	 started_room;	/* of its interfaces */
+	struct announcements *announcements;
+	uint64_t	 n_announced;	/* of them this connection had, or needs not */
+	uint32_t	 n_told;	/* of the interfaces it knows */
 	struct batch_log *log;
 	struct batch_builder *builder;
 	struct capture_ring **rings;	/* by number in the stream */
 	uint32_t	 n_rings, rings_room;
 
 	struct loop_timer *busy_timer, *stats_timer, *end_timer, *leave_timer, *lost_timer;
+	struct loop_timer *tick_timer, *linger_timer, *duration_timer;
 	struct clock_watch clock_watch;
 	enum capture_state state;
 	bool		 is_busy;
 	bool		 is_refused;	/* the client broke the protocol */
 	bool		 is_holding;	/* the rings are left alone */
+	bool		 is_interrupted; /* nobody wants what is left */
+	bool		 is_agent_ending; /* and waits for nobody */
 	bool		 is_updating;	/* an UpdateFilter is not answered yet */
 	uint32_t	 update_number, n_filters;
+	struct mono_ns	 attached;	/* since when there is this connection */
 	struct mono_ns	 heard;		/* when the client last said anything */
 	struct mono_ns	 checked;	/* when that was last looked at */
+	struct wall_ns	 looked;	/* all that the rings had by then was taken */
+	struct wall_ns	 watermark;	/* the last one */
+	int64_t		 behind_ns;	/* so late a stream is told so next */
 	struct mono_ns	 drain_until;
 	uint64_t	 next_sequence;
-	uint64_t	 batched, max_packets;
+	uint64_t	 batched, max_packets, max_duration_ms;
 	int		 end_code;	/* why the capture ends */
 	char		 end_text[PROTO_MAX_TEXT + 1];
 	char		 name[CAPTURE_NAME_LEN];
@@ -113,7 +127,8 @@ struct capture_order {
 	struct mail	 mail;
 	enum {
 		ORDER_END, ORDER_QUIESCED, ORDER_HOLD,	/* the capture's own */
-		ORDER_ADD, ORDER_TELL, ORDER_LOST, ORDER_REFILTER, /* malloc'd */
+		/* malloc'd */
+		ORDER_ADD, ORDER_TELL, ORDER_LOST, ORDER_REFILTER, ORDER_RESUME,
 	} type;
 	int		 code;			/* END */
 	int64_t		 limit_ns;		/* END: 0 for none */
@@ -122,8 +137,11 @@ struct capture_order {
 	enum capture_event kind;		/* TELL */
 	uint32_t	 iface;			/* TELL, LOST */
 	uint64_t	 packets;		/* LOST */
-	char		 text[PROTO_MAX_TEXT + 1];	/* END, TELL */
+	char		 text[PROTO_MAX_TEXT + 1];	/* END, TELL, RESUME: who */
 	struct capture_refilter *refilter;	/* REFILTER */
+	struct msg_resume resume;		/* RESUME */
+	struct conn	*conn;			/* RESUME */
+	struct frame_reader *reader;		/* RESUME */
 };
 
 /* Make the orders that must not fail later.  E_NOMEM. */
@@ -154,6 +172,9 @@ void capture_begin_drain(struct capture *c);
 
 /* --- capture_stats.c --- */
 
+/* The sensor's clock. */
+struct wall_ns capture_wall(const struct capture *c);
+
 /* Add what the kernel counted since the last call. */
 void capture_read_stats(struct capture *c);
 
@@ -172,7 +193,7 @@ void capture_log_end(const struct capture *c);
 int capture_ring_add(struct capture *c, const struct capture_socket *socket,
     struct err *err) MUST_CHECK;
 
-/* The same while the capture runs, with word to the client. */
+/* The same while the capture runs, with word to the client; takes info's addresses. */
 void capture_interface_add(struct capture *c, const struct capture_socket *socket,
     const struct msg_capture_interface *info);
 
@@ -207,7 +228,7 @@ void capture_end_is_late(void *arg);
 /* Handle the messages that wait in reader and connection. */
 void capture_read_messages(struct capture *c);
 
-/* Send msg, or end at once when that cannot be. */
+/* Send msg; without a connection nobody wants it. */
 void capture_send(struct capture *c, const struct msg *msg);
 
 /* What the client did wrong ends the capture, in words it can read. */
@@ -224,5 +245,51 @@ void capture_flush(struct capture *c);
 
 /* Leave the loop at once. */
 void capture_die(struct capture *c);
+
+/* --- capture_news.c --- */
+
+/* What was announced falls out: an announcements_fn. */
+void capture_news_gone(const struct announcement *gone, void *capture);
+
+/* Remember what the client is told of the next interface; takes its addresses.  E_NOMEM. */
+int capture_news_add_interface(struct capture *c,
+    const struct msg_capture_interface *info) MUST_CHECK;
+
+/* Announce msg, an Event or FilterChanged: now, and perhaps again. */
+void capture_announce(struct capture *c, const struct msg *msg);
+
+/*
+ * Send the interfaces and announcements that the connection does not have yet.
+ * Has it all of them now?
+ */
+bool capture_tell_news(struct capture *c);
+
+/*
+ * Started, as an answer to this Resume, as a frame for free().  E_NOMEM,
+ * E_TOOBIG.
+ */
+int capture_pack_started(const struct capture *c, const struct msg_resume *resume,
+    uint8_t **ret_frame, size_t *ret_len) MUST_CHECK;
+
+/* --- capture_tick.c --- */
+
+/* Several times a second while there is a connection. */
+void capture_begin_ticks(struct capture *c);
+void capture_on_tick(void *arg);
+
+/* --- capture_conn.c --- */
+
+/* conn is attached: serve it from now on. */
+void capture_begin_conn(struct capture *c);
+
+/* The connection is gone, or no longer of use: linger, or end. */
+void capture_lose_conn(struct capture *c, const char *why);
+void capture_on_linger_timer(void *arg);
+
+/* Takes the connection of order; see capture_resume(). */
+void capture_obey_resume(struct capture *c, struct capture_order *order);
+
+/* Tell a connection that is detached that there is nothing to resume; frees it. */
+void capture_turn_away(struct conn *conn, struct frame_reader *reader);
 
 #endif /* SERVER_CAPTURE_INT_H */

@@ -109,24 +109,27 @@ void
 capture_interface_add(struct capture *c, const struct capture_socket *s,
     const struct msg_capture_interface *info)
 {
-	struct msg msg = { .type = MSG_INTERFACE_ADDED };
 	struct capture_ring *r;
 	struct err err;
 
 	if (c->state != CAPTURE_RUNNING) {
 		close(s->fd);
 		free(s->check);
+		free(info->addresses);
 		return;
 	}
+	/* With a failure the numbers after it would be wrong. */
 	if (capture_ring_add(c, s, &err) != E_OK) {
-		/* The numbers after it would be wrong. */
+		free(info->addresses);
 		capture_begin_end(c, err.code, err.what);
 		return;
 	}
+	if (capture_news_add_interface(c, info) != E_OK) {
+		capture_begin_end(c, E_NOMEM, "interface: add: out of memory");
+		return;
+	}
 	r = c->rings[c->n_rings - 1];
-	msg.interface_added.interface = *info;
-	msg.interface_added.sequence = c->next_sequence;
-	capture_send(c, &msg);		/* info's addresses stay its owner's */
+	(void)capture_tell_news(c);
 	log_info(LOG_CAPTURE, "interface '%s': captured as interface %u", r->name,
 	    c->n_rings - 1);
 	capture_read_nic(c);
@@ -213,9 +216,7 @@ capture_interface_tell(struct capture *c, enum capture_event kind,
 	msg.event.kind = kind;
 	msg.event.iface = iface;
 	snprintf(msg.event.text, sizeof(msg.event.text), "%s", text);
-	if (c->state < CAPTURE_CLOSING &&
-	    conn_queued(c->conn) < CAPTURE_UNREAD_MAX)
-		capture_send(c, &msg);
+	capture_announce(c, &msg);
 	if (kind == CAPTURE_EVENT_GONE && iface < c->n_rings)
 		begin_leave(c->rings[iface]);
 }

@@ -72,6 +72,9 @@ capture_drop_order(struct mail *mail)
 	case ORDER_REFILTER:
 		refilter_free(order->refilter);
 		break;
+	case ORDER_RESUME:
+		capture_turn_away(order->conn, order->reader);
+		break;
 	}
 	free(order);
 }
@@ -79,9 +82,13 @@ capture_drop_order(struct mail *mail)
 static void
 obey_end(struct capture *c, const struct capture_order *order)
 {
-	if (order->limit_ns > 0)
-		loop_timer_set(c->end_timer, order->limit_ns);
 	capture_begin_end(c, order->code, order->text);
+	if (order->limit_ns == 0)
+		return;
+	c->is_agent_ending = true;
+	loop_timer_set(c->end_timer, order->limit_ns);
+	if (c->conn == NULL)
+		capture_die(c);
 }
 
 void
@@ -104,7 +111,6 @@ capture_on_order(struct mail *mail, void *arg)
 		return;
 	case ORDER_ADD:
 		capture_interface_add(c, &order->socket, &order->info);
-		free(order->info.addresses);
 		break;
 	case ORDER_TELL:
 		capture_interface_tell(c, order->kind, order->iface, order->text);
@@ -116,6 +122,9 @@ capture_on_order(struct mail *mail, void *arg)
 	case ORDER_REFILTER:
 		capture_take_refilter(c, order->refilter);
 		refilter_free(order->refilter);
+		break;
+	case ORDER_RESUME:
+		capture_obey_resume(c, order);
 		break;
 	}
 	free(order);
@@ -143,7 +152,7 @@ capture_end_agent(struct capture *c)
 {
 	if (atomic_flag_test_and_set(&c->agent_ordered))
 		return;
-	c->agent_order->code = E_OK;
+	c->agent_order->code = E_EOF;
 	c->agent_order->limit_ns = (int64_t)CAPTURE_END_LIMIT_MS * NS_PER_MS;
 	snprintf(c->agent_order->text, sizeof(c->agent_order->text),
 	    "the agent is ending");
@@ -217,5 +226,23 @@ capture_refilter(struct capture *c, struct capture_refilter *refilter)
 		return;
 	}
 	order->refilter = refilter;
+	mailbox_post(c->orders, &order->mail);
+}
+
+void
+capture_resume(struct capture *c, struct conn *conn, struct frame_reader *reader,
+    const struct msg_resume *resume, const char *who)
+{
+	struct capture_order *order = order_new(ORDER_RESUME);
+
+	if (order == NULL) {
+		log_err(LOG_CAPTURE, "%s: resume: out of memory", who);
+		capture_turn_away(conn, reader);
+		return;
+	}
+	order->conn = conn;
+	order->reader = reader;
+	order->resume = *resume;
+	snprintf(order->text, sizeof(order->text), "%s", who);
 	mailbox_post(c->orders, &order->mail);
 }

@@ -51,7 +51,7 @@ capture_seal(struct capture *c)
 	c->next_sequence++;
 	c->batched += n;
 	/* A refusal has become a gap in the log: nothing is lost in silence. */
-	(void)batch_log_append(c->log, batch);
+	(void)batch_log_append(c->log, batch, clock_mono());
 }
 
 /* One ring, a bounded number of blocks; true when it may hold more. */
@@ -84,8 +84,8 @@ read_ring(struct capture *c, struct capture_ring *r)
 unsigned
 capture_ring_events(const struct capture *c)
 {
-	return c->is_busy || c->is_holding || c->state >= CAPTURE_CLOSING ? 0 :
-	    LOOP_READ;
+	return c->is_busy || c->is_holding || c->is_interrupted ||
+	    c->state >= CAPTURE_FLUSHING ? 0 : LOOP_READ;
 }
 
 void
@@ -123,14 +123,17 @@ void
 capture_read_rings(struct capture *c)
 {
 	uint64_t before = c->batched;
+	struct wall_ns now = capture_wall(c);
 	bool has_more = false;
 
-	if (c->state > CAPTURE_DRAINING || c->is_holding)
+	if (c->state > CAPTURE_DRAINING || c->is_holding || c->is_interrupted)
 		return;
 	for (uint32_t i = 0; i < c->n_rings; i++)
 		if (c->rings[i]->state != CAPTURE_RING_CLOSED)
 			has_more |= read_ring(c, c->rings[i]);
 	capture_seal(c);
+	if (!has_more)
+		c->looked = now;
 	capture_pump(c);
 	if (c->state > CAPTURE_DRAINING)
 		return;
@@ -185,6 +188,10 @@ capture_begin_drain(struct capture *c)
 			retire_ms = c->rings[i]->retire_ms;
 	c->state = CAPTURE_DRAINING;
 	c->is_holding = false;
+	if (c->is_interrupted) {
+		capture_flush(c);
+		return;
+	}
 	c->drain_until = clock_mono();
 	c->drain_until.ns += (2 * (int64_t)retire_ms + DRAIN_EXTRA_MS) * NS_PER_MS;
 	capture_read_rings(c);

@@ -8,6 +8,12 @@
 #include "common/log.h"
 #include "server/link_stats.h"
 
+struct wall_ns
+capture_wall(const struct capture *c)
+{
+	return c->clock_watch.wall != NULL ? c->clock_watch.wall() : clock_wall();
+}
+
 void
 capture_read_stats(struct capture *c)
 {
@@ -75,15 +81,18 @@ stats_of(const struct capture *c, const struct capture_ring *r)
 int
 capture_fill_stats(const struct capture *c, struct msg_stats *stats)
 {
-	stats->interfaces = calloc(c->n_rings > 0 ? c->n_rings : 1,
-	    sizeof(*stats->interfaces));
+	uint32_t n = c->started.n_interfaces;
+
+	stats->interfaces = calloc(n > 0 ? n : 1, sizeof(*stats->interfaces));
 	if (stats->interfaces == NULL)
 		return E_NOMEM;
-	stats->n_interfaces = c->n_rings;
-	for (uint32_t i = 0; i < c->n_rings; i++)
+	stats->n_interfaces = n;
+	for (uint32_t i = 0; i < n; i++) {
 		stats->interfaces[i] = stats_of(c, c->rings[i]);
-	stats->lost_packets = batch_log_lost_packets(c->stream.cursor);
-	stats->lost_bytes = batch_log_lost_bytes(c->stream.cursor);
+		stats->interfaces[i].lost_packets = batch_log_lost_of(c->log, i);
+	}
+	stats->lost_packets = batch_log_lost_packets(c->log);
+	stats->lost_bytes = batch_log_lost_bytes(c->log);
 	return E_OK;
 }
 
@@ -103,5 +112,5 @@ capture_log_end(const struct capture *c)
 	    "buffer", c->end_text[0] == '\0' ? "" : ": ", c->end_text,
 	    (unsigned long long)received, (unsigned long long)dropped,
 	    (unsigned long long)c->batched, (unsigned long long)
-	    batch_log_lost_packets(c->stream.cursor));
+	    batch_log_lost_packets(c->log));
 }

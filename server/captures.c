@@ -226,8 +226,9 @@ start_capture(struct captures_entry *e, struct capture_config *cfg, struct err *
 
 int
 captures_start(struct captures *set, struct capture_config *cfg,
-    const struct msg_start *start, struct captures_socket *sockets, uint32_t n,
-    struct survey *survey, struct err *err)
+    const struct resume_key *key, const struct msg_start *start,
+    struct captures_socket *sockets, uint32_t n, struct survey *survey,
+    struct err *err)
 {
 	struct captures_entry *e = entry_new(set, cfg, start, sockets, n, survey);
 
@@ -237,6 +238,7 @@ captures_start(struct captures *set, struct capture_config *cfg,
 		return err_set(err, E_NOMEM, "capture: create: out of memory");
 	}
 	free(sockets);
+	e->key = *key;
 	e->capture = start_capture(e, cfg, err);
 	if (e->capture == NULL) {
 		for (uint32_t i = 0; i < e->n_taps; i++)
@@ -253,6 +255,24 @@ captures_start(struct captures *set, struct capture_config *cfg,
 	e->wants_compare = true;
 	loop_timer_set(set->look_timer, 0);
 	return E_OK;
+}
+
+struct capture *
+captures_find(const struct captures *set, const struct msg_resume *resume,
+    const char *identity, struct err *err)
+{
+	const struct captures_entry *e = set->first;
+	const char *why = "no such capture";
+
+	while (e != NULL && e->key.capture_id != resume->capture_id)
+		e = e->next;
+	if (e != NULL)
+		why = resume_key_refuse(&e->key, &resume->token, identity);
+	if (why != NULL) {
+		err_set(err, E_GONE, "capture: resume: %s", why);
+		return NULL;
+	}
+	return e->capture;
 }
 
 /* A reject-all filter is attached, or cannot be: the drain has its own bound. */

@@ -18,6 +18,7 @@
 #include "server/link_watch.h"
 #include "server/net.h"
 #include "server/prologue.h"
+#include "server/resume_key.h"
 
 enum {
 	CAPTURES_LOG_DEFAULT = 64 << 20,	/* a second at 500 Mbit/s */
@@ -59,14 +60,22 @@ unsigned captures_count(const struct captures *set);
 size_t captures_log_budget(const struct captures *set, uint64_t asked);
 
 /*
- * Start a capture that serves start.  Takes cfg's connection and reader,
+ * The capture that this identity may resume with what resume shows.  NULL and
+ * E_GONE: err says for the log why not.  Good until the loop's next turn.
+ */
+struct capture *captures_find(const struct captures *set,
+    const struct msg_resume *resume, const char *identity, struct err *err);
+
+/*
+ * Start a capture that serves start and that key resumes.  Takes cfg's connection and reader,
  * start's contents and sockets[0..n) with their handles, on failure too (the
  * handles are then closed), and out of survey the handles of the namespaces
  * that start names.  cfg's owner, sockets and n_filters are filled in here.
  */
 int captures_start(struct captures *set, struct capture_config *cfg,
-    const struct msg_start *start, struct captures_socket *sockets, uint32_t n,
-    struct survey *survey, struct err *err) MUST_CHECK;
+    const struct resume_key *key, const struct msg_start *start,
+    struct captures_socket *sockets, uint32_t n, struct survey *survey,
+    struct err *err) MUST_CHECK;
 
 /* Link anew every filter that was linked for an older net->own. */
 void captures_relink(struct captures *set);

@@ -57,6 +57,7 @@ struct captures_entry {
 	struct captures	*set;
 	struct capture	*capture;
 	uint32_t	 number;	/* capagent's for the capture */
+	struct resume_key key;
 	size_t		 log_bytes;
 	uint64_t	 ring_bytes;	/* of an interface that comes later */
 	struct msg_start start;

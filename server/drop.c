@@ -140,21 +140,12 @@ set_caps(uint64_t wanted, struct err *err)
 	return E_OK;
 }
 
-int
-drop_to_user(const struct drop_user *user, pid_t parent, struct err *err)
+/* Behind every change of ids and capabilities, which clears such settings. */
+static int
+tie_to_parent(pid_t parent, struct err *err)
 {
 	struct rlimit no_core = { 0, 0 };
-	int ret;
 
-	ret = clear_outer_sets(err);
-	if (ret == E_OK && !user->keeps_uid)
-		ret = change_ids(user, err);
-	if (ret == E_OK)
-		ret = set_caps(0, err);
-	if (ret != E_OK)
-		return ret;
-
-	/* The change of uid cleared any earlier setting. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == -1)
 		return err_sys(err, "parent death signal: set");
 	if (getppid() != parent)
@@ -162,6 +153,40 @@ drop_to_user(const struct drop_user *user, pid_t parent, struct err *err)
 	if (setrlimit(RLIMIT_CORE, &no_core) == -1)
 		return err_sys(err, "core files: forbid");
 	return E_OK;
+}
+
+int
+drop_to_user(const struct drop_user *user, pid_t parent, struct err *err)
+{
+	int ret;
+
+	ret = clear_outer_sets(err);
+	if (ret == E_OK && !user->keeps_uid)
+		ret = change_ids(user, err);
+	if (ret == E_OK)
+		ret = set_caps(0, err);
+	return ret == E_OK ? tie_to_parent(parent, err) : ret;
+}
+
+int
+drop_to_reread(pid_t parent, struct err *err)
+{
+	static const unsigned wanted[] = {
+		CAP_DAC_READ_SEARCH, CAP_SETUID, CAP_SETGID, CAP_SETPCAP,
+	};
+	uint64_t mask = 0;
+	int ret;
+
+	capng_get_caps_process();
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+		if (capng_have_capability(CAPNG_EFFECTIVE, wanted[i]) != 0)
+			mask |= UINT64_C(1) << wanted[i];
+	ret = clear_outer_sets(err);
+	if (ret == E_OK)
+		ret = set_caps(mask, err);
+	if (ret == E_OK && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
+		ret = err_sys(err, "undumpable: set");
+	return ret == E_OK ? tie_to_parent(parent, err) : ret;
 }
 
 int

@@ -50,6 +50,13 @@ const char *drop_missing(unsigned keep);
 int drop_to_user(const struct drop_user *user, pid_t parent, struct err *err)
     MUST_CHECK;
 
+/*
+ * In the fork that reads files again: of what there is only the rights to
+ * read files and to start a process as another user, no_new_privs, death
+ * together with the parent, no core files, undumpable.
+ */
+int drop_to_reread(pid_t parent, struct err *err) MUST_CHECK;
+
 /* In capagent: keep CAP_NET_RAW and those of keep alone, no_new_privs. */
 int drop_to_net_raw(unsigned keep, struct err *err) MUST_CHECK;
 

@@ -235,6 +235,18 @@ mandatory_compile(const char *text, int program_fd, const struct drop_user *user
 	return E_OK;
 }
 
+int
+mandatory_compile_policy(const struct policy *policy, int program_fd,
+    const struct drop_user *user, struct priv_mandatory *ret_mandatory, struct err *err)
+{
+	int ret = mandatory_compile(policy->mandatory_filter, program_fd, user, ret_mandatory,
+	    err);
+
+	if (ret == E_CONFIG)
+		err_wrap(err, "%s:%u", policy->file, policy->mandatory_line);
+	return ret;
+}
+
 /* The usual link types one by one, the rare ones in one line. */
 void
 mandatory_log(const struct priv_mandatory *mandatory)

@@ -1,7 +1,8 @@
 /*
  * mandatory - the administrator's filter as instructions.
  *
- * Runs in capagent at its start.  capagent parses no filter grammar: it
+ * Runs in capagent at its start, and for a reload in the process that reads
+ * its files again (reread.h).  capagent parses no filter grammar: it
  * starts capagent-net once per link type in its compile role, and checks
  * what that prints as it checks everything from there.
  */
@@ -22,6 +23,11 @@
  */
 int mandatory_compile(const char *text, int program_fd, const struct drop_user *user,
     struct priv_mandatory *ret_mandatory, struct err *err) MUST_CHECK;
+
+/* The filter of a policy; a refusal begins with file and line. */
+int mandatory_compile_policy(const struct policy *policy, int program_fd,
+    const struct drop_user *user, struct priv_mandatory *ret_mandatory, struct err *err)
+    MUST_CHECK;
 
 /* Say on which link types it has no meaning. */
 void mandatory_log(const struct priv_mandatory *mandatory);

@@ -56,17 +56,32 @@ gone(const struct err *err, void *arg)
 	_exit(1);
 }
 
-static int
-load_tls(struct net *net, struct err *err)
+static struct tls *
+load_tls(const struct priv_setup *setup, struct err *err)
 {
 	struct tls_files files = {
-		.cert_fd = net->setup.cert_fd, .cert_name = net->setup.cert_name,
-		.key_fd = net->setup.key_fd, .key_name = net->setup.key_name,
-		.ca_fd = net->setup.ca_fd, .ca_name = net->setup.ca_name,
+		.cert_fd = setup->cert_fd, .cert_name = setup->cert_name,
+		.key_fd = setup->key_fd, .key_name = setup->key_name,
+		.ca_fd = setup->ca_fd, .ca_name = setup->ca_name,
 	};
 
-	net->tls = tls_new(TLS_AGENT, &files, err);
-	return net->tls == NULL ? err->code : E_OK;
+	return tls_new(TLS_AGENT, &files, err);
+}
+
+/* Connections that exist keep what they began with. */
+static void
+reload(const struct priv_setup *setup, void *arg)
+{
+	struct net *net = arg;
+	struct err why;
+	struct tls *tls = load_tls(setup, &why);
+
+	if (tls != NULL) {
+		tls_free(net->tls);
+		net->tls = tls;
+		net->setup.config = setup->config;
+	}
+	priv_call_answer_reload(net->call, tls != NULL ? NULL : &why);
 }
 
 static int
@@ -94,7 +109,9 @@ open_listeners(struct net *net, struct err *err)
 static int
 prepare(struct net *net, struct err *err)
 {
-	static const struct priv_call_events events = { .end = end, .gone = gone };
+	static const struct priv_call_events events = {
+		.end = end, .reload = reload, .gone = gone,
+	};
 	int rc;
 
 	if (net->setup.config.log_spec[0] != '\0') {
@@ -104,9 +121,9 @@ prepare(struct net *net, struct err *err)
 	}
 	own_traffic_init(&net->own);
 	own_traffic_init(&net->own_elsewhere);
-	rc = load_tls(net, err);
-	if (rc != E_OK)
-		return rc;
+	net->tls = load_tls(&net->setup, err);
+	if (net->tls == NULL)
+		return err->code;
 	net->loop = loop_new(err);
 	if (net->loop == NULL)
 		return err->code;

@@ -315,19 +315,36 @@ send_all(const struct net_child *child, const struct net_setup *setup, union pri
 	return ret;
 }
 
+static int
+send_setup(const struct net_child *child, const struct net_setup *setup, bool is_reload,
+    struct err *err)
+{
+	union priv_msg *msg = calloc(1, sizeof(*msg));
+	int ret = E_OK;
+
+	if (msg == NULL)
+		return err_set(err, E_NOMEM, PROGRAM ": set up: out of memory");
+	if (is_reload)
+		ret = send_msg(child, msg, PRIV_RELOAD, -1, err);
+	if (ret == E_OK)
+		ret = send_all(child, setup, msg, err);
+	free(msg);
+	/* A child that ended early has said why, or its silence is the news. */
+	return ret == E_PEERGONE ? E_OK : ret;
+}
+
 int
 net_spawn_send_setup(const struct net_child *child, const struct net_setup *setup,
     struct err *err)
 {
-	union priv_msg *msg = calloc(1, sizeof(*msg));
-	int ret;
+	return send_setup(child, setup, false, err);
+}
 
-	if (msg == NULL)
-		return err_set(err, E_NOMEM, PROGRAM ": set up: out of memory");
-	ret = send_all(child, setup, msg, err);
-	free(msg);
-	/* A child that ended early has said why, or its silence is the news. */
-	return ret == E_PEERGONE ? E_OK : ret;
+int
+net_spawn_send_reload(const struct net_child *child, const struct net_setup *setup,
+    struct err *err)
+{
+	return send_setup(child, setup, true, err);
 }
 
 static int

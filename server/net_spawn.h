@@ -1,8 +1,8 @@
 /*
  * net_spawn - start capagent-net without privilege and hand it what it needs.
  *
- * Runs in capagent, before it drops its own privilege.  Everything that
- * comes later goes through priv_serve.
+ * Runs in capagent, starting before it drops its own privilege.  Everything
+ * that comes later but reloads goes through priv_serve.
  */
 #ifndef SERVER_NET_SPAWN_H
 #define SERVER_NET_SPAWN_H
@@ -57,6 +57,10 @@ struct net_setup {
 
 /* Send everything; the descriptors stay the caller's. */
 int net_spawn_send_setup(const struct net_child *child, const struct net_setup *setup,
+    struct err *err) MUST_CHECK;
+
+/* The same for a reload: RELOAD and everything but listeners. */
+int net_spawn_send_reload(const struct net_child *child, const struct net_setup *setup,
     struct err *err) MUST_CHECK;
 
 /*

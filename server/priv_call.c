@@ -122,22 +122,19 @@ priv_call_send(struct priv_call *call)
 	struct priv_call_request *r = call->first;
 	unsigned events = LOOP_READ;
 	struct err err;
+	int ret = call->is_gone ? E_OK : priv_call_send_answer(call, &err);
 
-	for (; r != NULL && !call->is_gone; r = r->next) {
-		int ret;
-
+	for (; ret == E_OK && r != NULL && !call->is_gone; r = r->next) {
 		if (r->is_sent)
 			continue;
 		ret = fdpass_send(call->fd, r->msg, priv_msg_size(r->msg->hdr.type), -1, &err);
-		if (ret == E_AGAIN) {
-			events |= LOOP_WRITE;
-			break;
-		}
-		if (ret != E_OK) {
-			priv_call_set_gone(call, &err);
-			return;
-		}
-		r->is_sent = true;
+		r->is_sent = ret == E_OK;
+	}
+	if (ret == E_AGAIN) {
+		events |= LOOP_WRITE;
+	} else if (ret != E_OK) {
+		priv_call_set_gone(call, &err);
+		return;
 	}
 	if (!call->is_gone && loop_io_set(call->io, events) != E_OK) {
 		err_set(&err, E_NOMEM, "boundary: watch: out of memory");
@@ -217,6 +214,7 @@ priv_call_free(struct priv_call *call)
 		call->first = r->next;
 		priv_call_drop(r);
 	}
+	priv_call_drop_reload(call);
 	loop_timer_free(call->kick);
 	loop_io_free(call->io);
 	close(call->fd);

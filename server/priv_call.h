@@ -44,6 +44,15 @@ struct priv_setup {
 int priv_call_receive_setup(int fd, struct priv_setup *ret_setup,
     struct err *err) MUST_CHECK;
 
+/*
+ * The same, message by message: begin with an empty one, and put each where
+ * it belongs; takes *fd by making it -1.  E_BADMSG when it is out of order.
+ * The setup is whole with PRIV_SETUP_DONE; one of a reload has no listeners.
+ */
+void priv_setup_init(struct priv_setup *setup);
+int priv_setup_take(struct priv_setup *setup, const union priv_msg *msg, int *fd,
+    struct err *err) MUST_CHECK;
+
 /* Close what is still open (descriptors not -1). */
 void priv_setup_close(struct priv_setup *setup);
 
@@ -59,6 +68,12 @@ struct priv_call_request;
 struct priv_call_events {
 	/* capagent wants this process to end its captures and exit. */
 	void (*end)(void *arg);
+	/*
+	 * A new setup, whole but without listeners.  setup is valid during the
+	 * call, its descriptors are closed after it.  To be answered by
+	 * priv_call_answer_reload(), during the call or later.
+	 */
+	void (*reload)(const struct priv_setup *setup, void *arg);
 	/* The boundary is lost or broken; all requests have failed before. */
 	void (*gone)(const struct err *err, void *arg);
 };
@@ -69,6 +84,9 @@ struct priv_call *priv_call_new(struct loop *loop, int fd,
 
 /* Open requests end without a callback.  NULL is allowed. */
 void priv_call_free(struct priv_call *call);
+
+/* The one answer to a reload: why_not is NULL when the new setup is in force. */
+void priv_call_answer_reload(struct priv_call *call, const struct err *why_not);
 
 /*
  * In every callback err->code is E_OK or says why not; err is valid during

@@ -3,7 +3,8 @@
  * priv_call.h.
  *
  * priv_call.c has the requests, their list and the end of the boundary,
- * priv_call_reply.c brings each answer to the one who asked.
+ * priv_call_reply.c brings each answer to the one who asked,
+ * priv_call_reload.c receives a new setup and answers it.
  */
 #ifndef SERVER_PRIV_CALL_INT_H
 #define SERVER_PRIV_CALL_INT_H
@@ -42,6 +43,9 @@ struct priv_call {
 	bool		 was_told;	/* events.gone was called */
 	struct err	 why;		/* of is_gone */
 	struct priv_call_request *first;	/* in the order of asking */
+	struct priv_setup *reload;	/* arriving; NULL: none */
+	bool		 must_answer;	/* a reload, with answer */
+	struct priv_result answer;	/* code E_OK: RELOADED */
 	union priv_msg	 reply;
 };
 
@@ -68,6 +72,20 @@ struct priv_call_request *priv_call_submit(struct priv_call *call,
 /* A request with its header filled; NULL when out of memory. */
 struct priv_call_request *priv_call_request_new(struct priv_call *call,
     enum priv_msg_type type, union request_fn fn, void *arg);
+
+/* --- priv_call_reload.c --- */
+
+/*
+ * Take RELOAD or a message of the setup behind it, and *fd by making it -1.
+ * E_BADMSG when it is out of order.
+ */
+int priv_call_take_reload(struct priv_call *call, int *fd, struct err *err) MUST_CHECK;
+
+/* Send an answer that is due.  E_AGAIN and the other codes of fdpass_send(). */
+int priv_call_send_answer(struct priv_call *call, struct err *err) MUST_CHECK;
+
+/* Forget a setup that is arriving. */
+void priv_call_drop_reload(struct priv_call *call);
 
 /* --- priv_call_reply.c --- */
 

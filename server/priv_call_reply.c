@@ -230,6 +230,13 @@ take_reply(struct priv_call *call, int fd, struct err *err)
 	return E_OK;
 }
 
+static bool
+is_setup(uint32_t type)
+{
+	return type == PRIV_RELOAD ||
+	    (type >= PRIV_SETUP_CONFIG && type <= PRIV_SETUP_DONE);
+}
+
 int
 priv_call_take_message(struct priv_call *call, struct err *err)
 {
@@ -249,5 +256,10 @@ priv_call_take_message(struct priv_call *call, struct err *err)
 		call->events.end(call->arg);
 		return E_OK;
 	}
-	return take_reply(call, fd, err);
+	if (!is_setup(call->reply.hdr.type))
+		return take_reply(call, fd, err);
+	ret = priv_call_take_reload(call, &fd, err);
+	if (fd != -1)
+		close(fd);
+	return ret;
 }

@@ -1,8 +1,8 @@
 /*
  * priv_mandatory - the administrator's filter, ready for each link type.
  *
- * Filled by mandatory.c at capagent's start, read by priv_serve for each
- * capture socket.
+ * Filled by mandatory.c, read by priv_serve for each capture socket.  A socket
+ * keeps the one it was opened with, whatever a reload brings.
  */
 #ifndef SERVER_PRIV_MANDATORY_H
 #define SERVER_PRIV_MANDATORY_H
@@ -17,6 +17,7 @@
 enum { PRIV_MANDATORY_PARTS = 27 };	/* link_type_all() */
 
 struct priv_mandatory {
+	unsigned	 refs;
 	struct priv_mandatory_part {
 		uint32_t	 link_type;
 		bool		 is_usable;	/* false: such interfaces are refused */
@@ -25,8 +26,24 @@ struct priv_mandatory {
 	} parts[PRIV_MANDATORY_PARTS];
 };
 
-/* No filter: usable and empty for every link type. */
+/*
+ * No filter: usable and empty for every link type.  The caller's is the first
+ * reference.
+ */
 void priv_mandatory_init(struct priv_mandatory *mandatory);
+
+/* On the heap; NULL when out of memory. */
+struct priv_mandatory *priv_mandatory_new(void);
+
+/* One more reference, one less; the last one frees.  NULL is allowed. */
+struct priv_mandatory *priv_mandatory_ref(struct priv_mandatory *mandatory);
+void priv_mandatory_unref(struct priv_mandatory *mandatory);
+
+/* A copy of what is judged and why not; references stay. */
+void priv_mandatory_copy(struct priv_mandatory *dst, const struct priv_mandatory *src);
+
+/* Do both judge every packet alike? */
+bool priv_mandatory_equal(const struct priv_mandatory *a, const struct priv_mandatory *b);
 
 /* NULL for a number that is not in link_type_all(). */
 const struct priv_mandatory_part *priv_mandatory_get(

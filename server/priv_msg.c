@@ -37,6 +37,7 @@ static const struct msg_kind {
 	{ PRIV_SETUP_DONE, FD_NONE, sizeof(struct priv_plain), "SETUP_DONE" },
 	{ PRIV_READY, FD_NONE, sizeof(struct priv_plain), "READY" },
 	{ PRIV_FAILED, FD_NONE, sizeof(struct priv_result), "FAILED" },
+	{ PRIV_RELOADED, FD_NONE, sizeof(struct priv_plain), "RELOADED" },
 	{ PRIV_LIST, FD_NONE, sizeof(struct priv_list), "LIST" },
 	{ PRIV_OPEN, FD_NONE, sizeof(struct priv_open), "OPEN" },
 	{ PRIV_FILTER, FD_NONE, sizeof(struct priv_filter), "FILTER" },
@@ -53,6 +54,7 @@ static const struct msg_kind {
 	{ PRIV_NETNS_REPLY, FD_NONE, sizeof(struct priv_netns_reply), "NETNS_REPLY" },
 	{ PRIV_NETNS_CLOSE_REPLY, FD_NONE, sizeof(struct priv_result), "NETNS_CLOSE_REPLY" },
 	{ PRIV_END, FD_NONE, sizeof(struct priv_plain), "END" },
+	{ PRIV_RELOAD, FD_NONE, sizeof(struct priv_plain), "RELOAD" },
 };
 
 uint64_t
@@ -244,7 +246,9 @@ check_fields(const union priv_msg *msg)
 		return is_text(msg->file.name, PRIV_PATH_LEN) ? NULL : "name";
 	case PRIV_SETUP_DONE:
 	case PRIV_READY:
+	case PRIV_RELOADED:
 	case PRIV_END:
+	case PRIV_RELOAD:
 		return NULL;
 	case PRIV_FAILED:
 	case PRIV_FILTER_REPLY:

@@ -42,7 +42,10 @@ enum {
 
 /* Numbers are never reused. */
 enum priv_msg_type {
-	/* capagent to child, once, in this order (LISTENER 1..n times) */
+	/*
+	 * capagent to child, at the start in this order (LISTENER 1..n times),
+	 * and again, without LISTENER, behind each RELOAD
+	 */
 	PRIV_SETUP_CONFIG = 1,
 	PRIV_SETUP_LISTENER = 2,	/* fd: listening socket */
 	PRIV_SETUP_CERT = 3,		/* fd: PEM file */
@@ -51,7 +54,9 @@ enum priv_msg_type {
 	PRIV_SETUP_DONE = 6,
 	/* the child's one answer to the setup */
 	PRIV_READY = 16,
-	PRIV_FAILED = 17,
+	PRIV_FAILED = 17,		/* to a reload, too */
+	/* its one answer to a reload: the new setup is in force */
+	PRIV_RELOADED = 18,
 	/* requests of the child, each answered by exactly one reply */
 	PRIV_LIST = 32,
 	PRIV_OPEN = 33,
@@ -70,6 +75,8 @@ enum priv_msg_type {
 	PRIV_NETNS_CLOSE_REPLY = 54,
 	/* capagent to child, any time after the setup: finish and exit */
 	PRIV_END = 64,
+	/* the same: a new setup follows; the old one holds until RELOADED */
+	PRIV_RELOAD = 65,
 };
 
 struct priv_hdr {
@@ -115,7 +122,7 @@ struct priv_setup_file {	/* CERT, KEY, CA */
 	char		 name[PRIV_PATH_LEN];
 };
 
-struct priv_plain {		/* SETUP_DONE, READY, END */
+struct priv_plain {		/* SETUP_DONE, READY, RELOADED, END, RELOAD */
 	struct priv_hdr	 hdr;
 };
 

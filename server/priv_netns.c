@@ -202,6 +202,19 @@ priv_netns_socket(const struct priv_netns_place *place, int family, int type, in
 	return fd;
 }
 
+int
+priv_netns_check_policy(const struct priv_netns_set *set, const struct priv_netns_place *place,
+    struct err *err)
+{
+	const struct policy *policy = set->policy;
+
+	if (place->is_pid ? (policy->namespaces & PRIV_NAMESPACES_PID) != 0 :
+	    policy_permits_netns(policy, place->name + strlen("netns:")))
+		return E_OK;
+	return err_set(err, E_DENIED, "network namespace '%s': not permitted by the agent's "
+	    "configuration", place->name);
+}
+
 static int
 open_named(const struct priv_netns_set *set, uint32_t number,
     struct priv_netns_place *place, struct err *err)
@@ -217,6 +230,8 @@ open_named(const struct priv_netns_set *set, uint32_t number,
 		return err_set(err, E_NOIFACE, "network namespace %u: open: no such number",
 		    number);
 	snprintf(place->name, sizeof(place->name), "netns:%s", name);
+	if (priv_netns_check_policy(set, place, err) != E_OK)
+		return E_DENIED;
 	snprintf(path, sizeof(path), "netns/%s", name);
 	/* Non-blocking, lest a FIFO in its place hold up everything. */
 	place->fd = openat(set->run_fd, path,

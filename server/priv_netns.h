@@ -79,6 +79,13 @@ int priv_netns_check(const struct priv_netns_set *set,
     const struct priv_netns_place *place, struct err *err) MUST_CHECK;
 
 /*
+ * Does the configuration permit it, which a reload may have changed since the
+ * handle was given?  E_DENIED.
+ */
+int priv_netns_check_policy(const struct priv_netns_set *set,
+    const struct priv_netns_place *place, struct err *err) MUST_CHECK;
+
+/*
  * socket() inside place, or here when it is NULL; -1 with errno.  ESTALE: the
  * process is in another namespace now.
  */

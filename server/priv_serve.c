@@ -79,6 +79,41 @@ priv_serve_send_result(struct priv_serve *serve, enum priv_msg_type type, const 
 	return priv_serve_send_reply(serve, -1, err);
 }
 
+/* --- the answer to a reload --- */
+
+static int
+take_reload_answer(struct priv_serve *serve, struct err *err)
+{
+	const struct priv_result *result = &serve->request.result;
+	bool is_good = serve->request.hdr.type == PRIV_RELOADED;
+	priv_serve_reloaded_fn fn = serve->reloaded;
+	struct err why = { .code = E_OK };
+
+	if (fn == NULL || (!is_good && result->code == E_OK))
+		return err_set(err, E_BADMSG, "boundary: %s: answers no reload",
+		    priv_msg_name(serve->request.hdr.type));
+	serve->reloaded = NULL;
+	if (!is_good) {
+		why = (struct err){ .code = result->code, .sys = result->sys };
+		memcpy(why.what, result->text, sizeof(why.what));
+	}
+	fn(is_good ? NULL : &why, serve->reloaded_arg);
+	return E_OK;
+}
+
+void
+priv_serve_await_reload(struct priv_serve *serve, priv_serve_reloaded_fn fn, void *arg)
+{
+	serve->reloaded = fn;
+	serve->reloaded_arg = arg;
+}
+
+void
+priv_serve_set_mandatory(struct priv_serve *serve, struct priv_mandatory *mandatory)
+{
+	serve->cfg.mandatory = mandatory;
+}
+
 /*
  * What the child may ask, and when.  While ending, requests that crossed the
  * END are still answered; serve_open() refuses.
@@ -95,6 +130,8 @@ static const struct serve_op {
 	{ PRIV_NETNS_LIST, SERVE_RUNNING | SERVE_ENDING, priv_serve_netns_list },
 	{ PRIV_NETNS, SERVE_RUNNING | SERVE_ENDING, priv_serve_netns },
 	{ PRIV_NETNS_CLOSE, SERVE_RUNNING | SERVE_ENDING, priv_serve_netns_close },
+	{ PRIV_RELOADED, SERVE_RUNNING | SERVE_ENDING, take_reload_answer },
+	{ PRIV_FAILED, SERVE_RUNNING | SERVE_ENDING, take_reload_answer },
 };
 
 int
@@ -137,9 +174,8 @@ priv_serve_events(struct priv_serve *serve, int *ret_wait_ms)
 	return serve->waits_for_room ? POLLOUT : POLLIN;
 }
 
-/* Can a reply be sent without waiting? */
-static bool
-has_room(struct priv_serve *serve)
+bool
+priv_serve_has_room(struct priv_serve *serve)
 {
 	struct pollfd pfd = { .fd = serve->cfg.boundary_fd, .events = POLLOUT };
 
@@ -154,7 +190,7 @@ priv_serve_turn(struct priv_serve *serve, struct err *err)
 	int fd, ret;
 
 	refill(serve);
-	if (serve->tokens < 1 || !has_room(serve))
+	if (serve->tokens < 1 || !priv_serve_has_room(serve))
 		return E_OK;
 	ret = fdpass_recv(serve->cfg.boundary_fd, &serve->request, sizeof(serve->request),
 	    &len, &fd, err);

@@ -18,6 +18,9 @@
 #include "server/priv_mandatory.h"
 #include "server/priv_open.h"
 
+/* How the child answered a reload: NULL when the new setup is in force there. */
+typedef void (*priv_serve_reloaded_fn)(const struct err *why_not, void *arg);
+
 /* What touches the kernel, so that everything else can be tested without. */
 struct priv_serve_ops {
 	int (*page)(int fd, uint32_t start_index,
@@ -39,8 +42,8 @@ struct priv_serve_config {
 	int		 boundary_fd;		/* borrowed, non-blocking */
 	int		 list_fd;		/* borrowed, from priv_list_open() */
 	struct priv_netns_set *netns;		/* borrowed */
-	const struct policy *policy;		/* borrowed */
-	const struct priv_mandatory *mandatory;	/* borrowed */
+	const struct policy *policy;		/* borrowed; a reload may change it */
+	struct priv_mandatory *mandatory;	/* borrowed; sockets take references */
 	const struct priv_serve_ops *ops;
 };
 
@@ -67,6 +70,18 @@ short priv_serve_events(struct priv_serve *serve, int *ret_wait_ms);
  * E_SYS
  */
 int priv_serve_turn(struct priv_serve *serve, struct err *err) MUST_CHECK;
+
+/* Can something be sent without waiting?  If not, priv_serve_events() says POLLOUT. */
+bool priv_serve_has_room(struct priv_serve *serve);
+
+/*
+ * A reload was sent: permit the child one answer to it, which calls fn from
+ * priv_serve_turn().  At any other time such an answer is malformed.
+ */
+void priv_serve_await_reload(struct priv_serve *serve, priv_serve_reloaded_fn fn, void *arg);
+
+/* For captures that are opened from now on; borrowed. */
+void priv_serve_set_mandatory(struct priv_serve *serve, struct priv_mandatory *mandatory);
 
 /* Ask the child to finish; from now on nothing is opened. */
 int priv_serve_send_end(struct priv_serve *serve, struct err *err) MUST_CHECK;

@@ -23,6 +23,8 @@ struct priv_serve {
 	double		 tokens;
 	struct mono_ns	 refilled;
 	bool		 waits_for_room;	/* the child does not take its replies */
+	priv_serve_reloaded_fn reloaded;	/* NULL: no reload is under way */
+	void		*reloaded_arg;
 	union priv_msg	 request, reply;
 	struct bpf_prog	 linked;
 };

@@ -5,8 +5,8 @@
 #include "server/fdpass.h"
 #include "server/priv_call.h"
 
-static void
-setup_init(struct priv_setup *setup)
+void
+priv_setup_init(struct priv_setup *setup)
 {
 	memset(setup, 0, sizeof(*setup));
 	setup->cert_fd = setup->key_fd = setup->ca_fd = -1;
@@ -63,9 +63,8 @@ take_listener(const union priv_msg *msg, int *fd, struct priv_setup *setup, stru
 	return E_OK;
 }
 
-/* Put one message where it belongs; takes *fd by making it -1. */
-static int
-take_setup(const union priv_msg *msg, int *fd, struct priv_setup *setup, struct err *err)
+int
+priv_setup_take(struct priv_setup *setup, const union priv_msg *msg, int *fd, struct err *err)
 {
 	bool has_config = setup->config.hdr.type == PRIV_SETUP_CONFIG;
 
@@ -101,7 +100,7 @@ priv_call_receive_setup(int fd, struct priv_setup *ret_setup, struct err *err)
 
 	if (msg == NULL)
 		return err_set(err, E_NOMEM, "boundary: setup: out of memory");
-	setup_init(&setup);
+	priv_setup_init(&setup);
 	do {
 		size_t len;
 		int got = -1;
@@ -110,7 +109,7 @@ priv_call_receive_setup(int fd, struct priv_setup *ret_setup, struct err *err)
 		if (ret == E_OK)
 			ret = priv_msg_check(msg, len, got != -1, err);
 		if (ret == E_OK)
-			ret = take_setup(msg, &got, &setup, err);
+			ret = priv_setup_take(&setup, msg, &got, err);
 		if (got != -1)
 			close(got);
 	} while (ret == E_OK && msg->hdr.type != PRIV_SETUP_DONE);

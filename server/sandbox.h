@@ -40,6 +40,13 @@ int sandbox_net_apply(enum sandbox_mode mode, struct err *err) MUST_CHECK;
  */
 int sandbox_compile_apply(struct err *err) MUST_CHECK;
 
+/*
+ * Confine the process that reads capagent's files again, and the compile
+ * roles it starts: a list of refusals, because both open files and start
+ * programs.
+ */
+int sandbox_reread_apply(enum sandbox_mode mode, struct err *err) MUST_CHECK;
+
 /* What capagent needs beyond capture sockets, where it is configured. */
 enum sandbox_extra {
 	SANDBOX_NETNS_NAMED = 1,	/* setns, rtnetlink, opening files to read */

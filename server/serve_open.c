@@ -84,6 +84,7 @@ open_checked(struct priv_serve *serve, const struct priv_netns_place *place,
 		ret = serve->cfg.ops->open(&wish, ret_done, err);
 	if (ret != E_OK)
 		return ret;
+	s->all = priv_mandatory_ref(serve->cfg.mandatory);
 	s->capture = req->capture;
 	s->link_type = req->link_type;
 	s->snaplen = wish.snaplen;
@@ -108,6 +109,9 @@ open_for_child(struct priv_serve *serve, const struct priv_netns_place *place,
 		return err_set(why, E_STATE, "capture: start: the agent is shutting down");
 	if (place != NULL)
 		ret = priv_netns_check(serve->cfg.netns, place, why);
+	/* A reload can have forbidden what was entered before. */
+	if (ret == E_OK && place != NULL)
+		ret = priv_netns_check_policy(serve->cfg.netns, place, why);
 	if (ret == E_OK && req->ifindex == 0)
 		ret = take_all(serve, interface, why);
 	else if (ret == E_OK)

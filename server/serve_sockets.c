@@ -98,5 +98,6 @@ serve_sockets_close(struct serve_sockets *sockets, struct serve_socket *socket)
 	sockets->ring_used -= socket->ring_bytes;
 	end_stamping(sockets, socket);
 	close(socket->fd);
+	priv_mandatory_unref(socket->all);
 	free(socket);
 }

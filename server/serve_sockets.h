@@ -14,12 +14,14 @@
 #include "common/err.h"
 #include "server/policy.h"
 #include "server/priv_device.h"
+#include "server/priv_mandatory.h"
 
 struct serve_socket {
 	struct serve_socket *next;
 	uint32_t	 handle;
 	uint32_t	 capture;	/* the child's number for what it is part of */
 	uint32_t	 link_type;
+	struct priv_mandatory *all;	/* a reference; holds the next */
 	const struct bpf_prog *mandatory;	/* in front of the child's part */
 	uint32_t	 snaplen;	/* cap on every return of its filter */
 	uint64_t	 ring_bytes;

@@ -40,6 +40,7 @@ static const struct {
 	{ MSG_HELLO,		IN(SESSION_GREETING),	op_hello },
 	{ MSG_LIST_REQUEST,	IN(SESSION_READY),	session_list },
 	{ MSG_START,		IN(SESSION_READY),	session_start },
+	{ MSG_RESUME,		IN(SESSION_READY),	session_resume_capture },
 	{ MSG_PING,		IN(SESSION_READY),	op_ping },
 };
 
@@ -60,6 +61,7 @@ seconds_of(enum session_state state)
 		return REQUEST_S;
 	case SESSION_LISTING:
 	case SESSION_STARTING:
+	case SESSION_RESUMING:
 		return CAPAGENT_S;
 	case SESSION_CLOSING:
 		return CLOSE_S;
@@ -85,6 +87,7 @@ session_free(struct session *s)
 		s->next->prev = s->prev;
 	s->net->n_sessions--;
 	loop_timer_free(s->timer);
+	loop_timer_free(s->hand_over);
 	frame_reader_free(s->reader);
 	conn_free(s->conn);
 	free(s);
@@ -95,7 +98,8 @@ session_refuse(struct session *s, const struct err *err)
 {
 	struct msg msg = { .type = MSG_ERROR };
 
-	log_warn(LOG_SESSION, "%s: refused: %s", s->name, err->what);
+	if (err->code != E_GONE)	/* that is said by who knows why */
+		log_warn(LOG_SESSION, "%s: refused: %s", s->name, err->what);
 	msg.error.code = err->code;
 	snprintf(msg.error.text, sizeof(msg.error.text), "%s", err->what);
 	session_set_state(s, SESSION_CLOSING);
@@ -381,9 +385,23 @@ session_accept(struct net *net, int fd, const struct sockaddr_storage *peer)
 	session_set_state(s, SESSION_HANDSHAKE);
 }
 
+/* Best effort: who does not read now hears of it by the closed connection. */
+static void
+tell_end(struct session *s)
+{
+	struct msg msg = { .type = MSG_ERROR, .error = { .code = E_PEERGONE } };
+
+	if (s->state == SESSION_HANDSHAKE || s->state == SESSION_CLOSING)
+		return;
+	snprintf(msg.error.text, sizeof(msg.error.text), "the agent is ending");
+	(void)!stream_send(s->conn, &msg);
+}
+
 void
 session_close_all(struct net *net)
 {
-	while (net->sessions != NULL)
+	while (net->sessions != NULL) {
+		tell_end(net->sessions);
 		session_free(net->sessions);
+	}
 }

@@ -23,7 +23,7 @@ enum {
  */
 void session_accept(struct net *net, int fd, const struct sockaddr_storage *peer);
 
-/* Close every session that has no capture. */
+/* Tell every session that has no capture that the agent is ending, and close it. */
 void session_close_all(struct net *net);
 
 #endif /* SERVER_SESSION_H */

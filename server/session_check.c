@@ -87,6 +87,22 @@ lower_snaplens(struct msg_start *start, uint32_t max)
 	return largest;
 }
 
+/* How long the capture outlives its connection, and when that is lost. */
+static void
+apply_times(struct session *s)
+{
+	struct msg_start *start = &s->start.start;
+	uint32_t max_s = s->net->setup.config.max_linger_s;
+
+	if (start->heartbeat_ms == 0)
+		start->heartbeat_ms = PROTO_HEARTBEAT_MS;
+	if (start->linger_ms <= (uint64_t)max_s * 1000)
+		return;
+	session_note(s, "a lost connection is waited for %u s instead of %u s: the "
+	    "agent's max-linger", max_s, start->linger_ms / 1000);
+	start->linger_ms = max_s * 1000;
+}
+
 /* What policy takes away, besides what capagent enforces by itself. */
 static void
 apply_policy(struct session *s)
@@ -96,6 +112,7 @@ apply_policy(struct session *s)
 	uint32_t largest = lower_snaplens(start, cfg->max_snaplen);
 	bool is_promiscuous = false;
 
+	apply_times(s);
 	if (largest > cfg->max_snaplen)
 		session_note(s, "snapshot length %u lowered to the agent's maximum of "
 		    "%u bytes", largest, cfg->max_snaplen);

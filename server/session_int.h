@@ -21,6 +21,7 @@ enum session_state {
 	SESSION_READY,		/* hellos exchanged: what does it want? */
 	SESSION_LISTING,	/* ListRequest: capagent is asked */
 	SESSION_STARTING,	/* Start: interfaces are looked up and opened */
+	SESSION_RESUMING,	/* Resume: its capture is looked up */
 	SESSION_CLOSING,	/* the last message goes out */
 };
 
@@ -36,8 +37,12 @@ struct session {
 	unsigned	 n_rounds;	/* Starts answered with NeedPrograms */
 	struct sockaddr_storage peer;
 	char		 peer_text[64];	/* "10.0.0.9:4711" */
-	char		 identity[64];	/* certificate's common name */
+	char		 identity[RESUME_IDENTITY_MAX];	/* certificate's common name */
 	char		 name[160];	/* "session 7 alice@10.0.0.9:4711" */
+
+	/* Resume */
+	struct msg_resume resume;
+	struct loop_timer *hand_over;
 
 	/* Start */
 	struct msg	 start;		/* valid while has_start */
@@ -72,6 +77,9 @@ void session_list(struct session *s, struct msg *msg);
 
 /* Handle a Start (taken out of msg): see session_start.c. */
 void session_start(struct session *s, struct msg *msg);
+
+/* Handle a Resume: see session_resume.c. */
+void session_resume_capture(struct session *s, struct msg *msg);
 
 /* Release what session_start() built; handles are closed in capagent. */
 void session_start_abandon(struct session *s);

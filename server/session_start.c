@@ -99,12 +99,12 @@ note_sizes(struct session *s)
 		    s->log_bytes / 1024);
 }
 
+/* *started has an array to free; the texts in it are the sockets'. */
 static int
-send_started(const struct session *s)
+send_started(const struct session *s, const struct resume_key *key,
+    struct msg_started *started)
 {
 	struct msg msg = { .type = MSG_STARTED };
-	struct msg_started *started = &msg.started;
-	int rc;
 
 	started->interfaces = calloc(s->n_opened, sizeof(*started->interfaces));
 	if (started->interfaces == NULL)
@@ -119,9 +119,14 @@ send_started(const struct session *s)
 	started->start = clock_wall();
 	started->ring_bytes = opened_ring_bytes(s);
 	memcpy(started->notes, s->notes, sizeof(started->notes));
-	rc = stream_send(s->conn, &msg);
-	free(started->interfaces);	/* the texts are the sockets' */
-	return rc;
+	started->capture_id = key->capture_id;
+	started->token = key->token;
+	started->has_token = key->has_token;
+	started->linger_ms = s->start.start.linger_ms;
+	started->heartbeat_ms = s->start.start.heartbeat_ms;
+	started->next_sequence = 1;
+	msg.started = *started;
+	return stream_send(s->conn, &msg);
 }
 
 /* One line that says who captures what: also the audit record. */
@@ -163,26 +168,34 @@ hand_over(struct session *s)
 		.policy = s->start.start.drop_newest ? BATCH_LOG_DROP_NEWEST :
 		    BATCH_LOG_DROP_OLDEST,
 		.max_packets = max_packets(s),
+		.max_duration_ms = s->start.start.max_duration_ms,
 		.number = s->number,
 		.name = s->name,
 	};
 	struct captures_socket *sockets = s->sockets;
+	struct msg_started started = { 0 };
+	struct resume_key key;
 	uint32_t n = s->n_opened;
 	struct err err;
 	int rc;
 
 	/* Others may have started meanwhile. */
 	rc = session_check_budget(s, &err);
+	if (rc == E_OK)
+		rc = resume_key_make(&key, s->start.start.linger_ms > 0, s->identity,
+		    &err);
 	if (rc == E_OK) {
 		cfg.log_bytes = s->log_bytes;
 		note_sizes(s);
-		rc = send_started(s);
+		rc = send_started(s, &key, &started);
 		err_set(&err, rc, "capture: start: %s", err_text(rc));
 	}
 	if (rc != E_OK) {
+		free(started.interfaces);
 		refuse(s, &err);
 		return;
 	}
+	cfg.started = &started;
 	log_started(s);
 	conn_detach(s->conn);
 	s->conn = NULL;
@@ -190,9 +203,10 @@ hand_over(struct session *s)
 	s->sockets = NULL;
 	s->n_sockets = s->n_opened = 0;
 	s->has_start = false;
-	if (captures_start(s->net->captures, &cfg, &s->start.start, sockets, n,
+	if (captures_start(s->net->captures, &cfg, &key, &s->start.start, sockets, n,
 	    s->survey, &err) != E_OK)
 		log_err(LOG_SESSION, "%s: %s", s->name, err.what);
+	free(started.interfaces);
 	session_free(s);
 }
 

@@ -21,6 +21,7 @@ enum {
 struct watch {
 	struct priv_serve *serve;
 	struct net_child *child;
+	struct reload	*reload;	/* may be NULL */
 	int		 signal_fd;
 	bool		 is_ending;
 	bool		 is_reaped;
@@ -28,19 +29,27 @@ struct watch {
 	struct mono_ns	 deadline;	/* while ending */
 };
 
+void
+supervise_hold_hangup(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	signal(SIGHUP, SIG_DFL);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int
 supervise_open_signals(int *ret_fd, struct err *err)
 {
-	struct sigaction hup;
 	sigset_t set;
 	int fd;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	/* A terminal that goes away ends captures in order; nohup's wish holds. */
-	if (sigaction(SIGHUP, NULL, &hup) == 0 && hup.sa_handler != SIG_IGN)
-		sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCHLD);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
 		return err_sys(err, "signals: block");
@@ -94,6 +103,11 @@ take_signals(struct watch *w)
 	while (read(w->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			continue;
+		if (info.ssi_signo == SIGHUP) {
+			if (w->reload != NULL)
+				reload_ask(w->reload);
+			continue;
+		}
 		if (!w->is_ending)
 			log_info(LOG_PRIV, "SIG%s: ending captures",
 			    sigabbrev_np((int)info.ssi_signo));
@@ -120,24 +134,33 @@ wait_for_child(struct watch *w, int64_t ms)
 static int
 turn(struct watch *w, struct err *err)
 {
-	struct pollfd pfds[2] = {
+	struct pollfd pfds[3] = {
 		{ .fd = w->signal_fd, .events = POLLIN },
 		{ .fd = w->child->fd },
+		{ .fd = -1, .events = POLLIN },
 	};
-	int wait_ms;
+	int wait_ms, ret = E_OK;
 
 	pfds[1].events = priv_serve_events(w->serve, &wait_ms);
+	if (w->reload != NULL) {
+		pfds[2].fd = reload_fd(w->reload);
+		if (reload_wants_room(w->reload))
+			pfds[1].events |= POLLOUT;
+	}
 	if (wait_ms != -1)
 		pfds[1].fd = -1;
 	if (w->is_ending && (wait_ms == -1 || wait_ms > left_ms(w)))
 		wait_ms = (int)left_ms(w);
-	if (poll(pfds, 2, wait_ms) == -1 && errno != EINTR)
+	if (poll(pfds, ARRAY_LEN(pfds), wait_ms) == -1 && errno != EINTR)
 		return err_sys(err, "poll");
 	if (pfds[0].revents != 0)
 		take_signals(w);
 	if (pfds[1].revents != 0)
-		return priv_serve_turn(w->serve, err);
-	return E_OK;
+		ret = priv_serve_turn(w->serve, err);
+	/* What is ending is left as it is. */
+	if (ret == E_OK && w->reload != NULL && !w->is_ending)
+		ret = reload_turn(w->reload, err);
+	return ret;
 }
 
 static int
@@ -182,9 +205,11 @@ run(struct watch *w, struct err *err)
 
 int
 supervise_run(struct priv_serve *serve, struct net_child *child, int signal_fd,
-    struct err *err)
+    struct reload *reload, struct err *err)
 {
-	struct watch w = { .serve = serve, .child = child, .signal_fd = signal_fd };
+	struct watch w = {
+		.serve = serve, .child = child, .signal_fd = signal_fd, .reload = reload,
+	};
 
 	return run(&w, err);
 }

@@ -288,6 +288,15 @@ class Proc:
                 f"{out}{self.err.text()}")
 
 
+def name_of(pid):
+    """A process's name; "" when it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii") as f:
+            return f.read().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 class Agent(Proc):
     """capagent on the sensor, ready to accept."""
 
@@ -335,8 +344,17 @@ class Agent(Proc):
         """The process id of capagent-net."""
         with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as f:
             pids = f.read().split()
+        # The other child reads files again when the agent is asked to reload.
+        pids = [int(pid) for pid in pids if name_of(pid) == "capagent-net"]
         assert len(pids) == 1, pids
-        return int(pids[0])
+        return pids[0]
+
+    @property
+    def reread_pid(self):
+        """The process that reads the files of a reload."""
+        with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as f:
+            return next(int(pid) for pid in f.read().split()
+                        if name_of(pid) == "capagent-reread")
 
     def stop(self, timeout=10):
         self.signal(signal.SIGTERM)

@@ -9,7 +9,8 @@ import pytest
 
 import capfile
 import frames
-from lab import LONG, eventually
+from lab import LONG, eventually, name_of
+from wire import ERROR, HELLO, Wire, hello
 
 CAPTURES = 10000 if LONG else 1000
 
@@ -97,19 +98,11 @@ def test_count_is_exact(lab, agent):
     eventually(lambda: lab.net.promiscuity() == 0, 5, "end of the capture on the sensor")
 
 
-@pytest.fixture
-def default_hangup():
-    """What starts here takes SIGHUP, also where nohup runs the tests."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP],
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT],
                          ids=lambda number: number.name)
-def test_ending_the_agent_ends_captures_in_order(lab, default_hangup, agent, number):
+def test_ending_the_agent_ends_captures_in_order(lab, agent, number):
     path = lab.file("a.pcapng")
-    client = lab.capture("-i", "cap0", "-w", path)
+    client = lab.capture("-i", "cap0", "-w", path, "--reconnect", "0")
     lab.sender().send(*frames.numbered(300))
     start = time.monotonic()
     agent.signal(number)
@@ -123,18 +116,49 @@ def test_ending_the_agent_ends_captures_in_order(lab, default_hangup, agent, num
     assert client.counts() == {"captured": 300, "received": 300, "dropped": 0}
 
 
+def test_the_agent_ends_in_time_whoever_hangs_on_it(lab, agent):
+    """Clients that read nothing, that say nothing, and that began no capture."""
+    stuck = [lab.capture("-i", "cap0", "-w", lab.file(f"{i}.pcapng"), "--reconnect", "0")
+             for i in range(3)]
+    for client in stuck:
+        client.signal(signal.SIGSTOP)
+    silent = [lab.net.connect(("10.9.0.1", 9443), 20) for _ in range(20)]
+    with Wire(lab, lab.pki) as idle:
+        idle.send(hello())
+        assert idle.receive()[0] == HELLO
+        # More than their sockets hold.
+        assert lab.blast(30000, 1000, 60000).wait(30) == 0
+        start = time.monotonic()
+        agent.signal(signal.SIGTERM)
+        assert agent.wait() == 0, agent.err.text()
+        assert time.monotonic() - start < 5
+        kind, fields = idle.receive()
+        assert kind == ERROR and b"the agent is ending" in b"".join(
+            value for value in fields[2] if isinstance(value, bytes))
+    for sock in silent:
+        sock.close()
+    for client in stuck:
+        client.signal(signal.SIGCONT)
+        assert client.wait(20) != 0
+        assert client.errors(), client.err.text()
+    assert lab.net.promiscuity() == 0
+
+
 def test_a_killed_agent_leaves_a_whole_file_and_its_own_status(lab, agent):
+    before = packet_sockets(lab)
     path = lab.file("a.pcapng")
-    client = lab.capture("-i", "cap0", "-w", path)
+    client = lab.capture("-i", "cap0", "-w", path, "--reconnect", "0")
     lab.sender().send(*frames.numbered(100))
     eventually(lambda: len(whole(path)) == 100, 10, "packets in the file")
     os.kill(agent.net_pid, signal.SIGKILL)
     assert client.wait() == 9
     assert numbers(path) == list(range(100))
     assert len(client.errors()) == 1
-    # The other half of the agent does not live on without it.
-    assert agent.wait(5) != 0
+    # The other half of the agent does not live on without it, and says why.
+    assert agent.wait(5) == 1
+    assert "capagent-net: ended by signal 9" in agent.err.text()
     assert lab.net.promiscuity() == 0
+    assert packet_sockets(lab) == before
 
 
 def whole(path):
@@ -144,17 +168,27 @@ def whole(path):
         return []
 
 
-def test_killing_the_privileged_half_ends_the_other(lab, agent):
-    client = lab.capture("-i", "cap0", "-w", lab.file("a.pcapng"))
+def packet_sockets(lab):
+    """How many there are on the sensor; each of ours has a ring."""
+    text = subprocess.run(["ip", "netns", "exec", lab.net.sensor, "cat", "/proc/net/packet"],
+                          check=True, stdout=subprocess.PIPE, text=True).stdout
+    return len(text.splitlines()) - 1
+
+
+def test_killing_the_privileged_half_ends_the_others(lab, agent):
+    before, reread_pid = packet_sockets(lab), agent.reread_pid
+    client = lab.capture("-i", "cap0", "-w", lab.file("a.pcapng"), "--reconnect", "0")
     net_pid = agent.net_pid
     agent.kill()
     eventually(lambda: not os.path.exists(f"/proc/{net_pid}"), 5, "end of capagent-net")
+    eventually(lambda: name_of(reread_pid) == "", 5, "end of the reading process")
     assert client.wait() != 0
     eventually(lambda: lab.net.promiscuity() == 0, 5)
+    eventually(lambda: packet_sockets(lab) == before, 5, "end of the capture sockets")
 
 
 def test_a_killed_client_ends_its_capture_on_the_sensor(lab, agent):
-    client = lab.capture("-i", "cap0", "-w", lab.file("a.pcapng"))
+    client = lab.capture("-i", "cap0", "-w", lab.file("a.pcapng"), "--linger", "0")
     assert lab.net.promiscuity() == 1
     client.kill()
     eventually(lambda: lab.net.promiscuity() == 0, 5, "end of the capture on the sensor")

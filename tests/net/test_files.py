@@ -112,7 +112,7 @@ def test_what_no_packet_follows_stands_beside_the_last_counters(lab, agent_of_ou
     got = capfile.read(path)
     assert [comments(p) for p in got.packets] == [[], []]
     (_, options), = got.stats
-    assert re.match(r"7 packets missing: agent buffer full", comments(options)[0])
+    assert re.match(r"7 packets missing here: agent buffer full", comments(options)[0])
     assert comments(options)[1:] == ["the clock was set", "gone"]
     assert counter(options, IFDROP) == 7
 

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -43,6 +44,7 @@ run(const char *command, const char *name)
 
 struct lab {
 	pid_t		 pid;
+	struct policy	*policy;	/* memory that the service shares */
 	int		 fd;		/* our end of the boundary */
 	union priv_msg	 request, reply;
 	int		 got;		/* descriptor of the last reply */
@@ -93,14 +95,16 @@ static struct lab *
 lab_new(const char *namespaces, const char *interfaces)
 {
 	struct lab *lab = calloc(1, sizeof(*lab));
-	struct policy policy;
 	struct err err;
 	int pair[2];
 
 	assert_non_null(lab);
-	policy_init(&policy);
-	assert_int_equal(policy_set(&policy, "namespaces", namespaces, &err), E_OK);
-	assert_int_equal(policy_set(&policy, "interfaces", interfaces, &err), E_OK);
+	lab->policy = mmap(NULL, sizeof(*lab->policy), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(lab->policy, MAP_FAILED);
+	policy_init(lab->policy);
+	assert_int_equal(policy_set(lab->policy, "namespaces", namespaces, &err), E_OK);
+	assert_int_equal(policy_set(lab->policy, "interfaces", interfaces, &err), E_OK);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	assert_int_equal(fcntl(pair[1], F_SETFL, O_NONBLOCK), 0);
 	lab->got = -1;
@@ -109,7 +113,7 @@ lab_new(const char *namespaces, const char *interfaces)
 	assert_int_not_equal(lab->pid, -1);
 	if (lab->pid == 0) {
 		close(pair[0]);
-		serve(pair[1], &policy);
+		serve(pair[1], lab->policy);
 	}
 	close(pair[1]);
 	return lab;
@@ -127,6 +131,7 @@ lab_free(struct lab *lab, int want_status)
 	assert_int_equal(waitpid(lab->pid, &status, 0), lab->pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), want_status);
+	munmap(lab->policy, sizeof(*lab->policy));
 	free(lab);
 }
 
@@ -282,6 +287,32 @@ a_capture_in_a_named_namespace_sees_its_packets(void **state)
 	assert_int_not_equal(handle2, handle);
 	assert_int_equal(leave(lab, handle), E_OK);
 	assert_int_equal(leave(lab, handle2), E_OK);
+	lab_free(lab, 0);
+}
+
+/* A reload changes the policy; what the child holds from before is no way around. */
+static void
+a_namespace_that_was_forbidden_since_is_refused(void **state)
+{
+	struct lab *lab = lab_new("all", "*");
+	uint32_t number = number_of(lab, blue), handle, other, index;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(enter(lab, PRIV_NETNS_NAMED, number, &handle), E_OK);
+	index = find_interface(lab, handle, "inside0");
+	assert_int_equal(open_capture(lab, handle, index), E_OK);
+	assert_int_equal(enter(lab, PRIV_NETNS_PID, (uint32_t)getpid(), &other), E_OK);
+	assert_int_equal(policy_set(lab->policy, "namespaces", green, &err), E_OK);
+	assert_int_equal(open_capture(lab, handle, index), E_DENIED);
+	assert_non_null(strstr(lab->reply.open_reply.text, "not permitted"));
+	assert_int_equal(enter(lab, PRIV_NETNS_NAMED, number, &other), E_DENIED);
+	assert_int_equal(enter(lab, PRIV_NETNS_PID, (uint32_t)getpid(), &other), E_DENIED);
+	assert_int_equal(number_of(lab, blue), 0);
+	assert_int_equal(leave(lab, handle), E_OK);
+	assert_int_equal(policy_set(lab->policy, "namespaces", "all", &err), E_OK);
+	assert_int_equal(enter(lab, PRIV_NETNS_NAMED, number, &handle), E_OK);
+	assert_int_equal(open_capture(lab, handle, index), E_OK);
 	lab_free(lab, 0);
 }
 
@@ -535,6 +566,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_capture_in_a_named_namespace_sees_its_packets),
+		cmocka_unit_test(a_namespace_that_was_forbidden_since_is_refused),
 		cmocka_unit_test(names_are_found_when_they_are_made_and_keep_their_numbers),
 		cmocka_unit_test(a_namespace_whose_name_was_removed_is_gone),
 		cmocka_unit_test(only_permitted_names_and_interfaces_exist),

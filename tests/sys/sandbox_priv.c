@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -167,6 +168,56 @@ namespaces_open_only_what_they_need(void **state)
 	assert_true(WIFSIGNALED(status));
 }
 
+/* --- the process that reads files again --- */
+
+static int try_unlink(void) { return judge(unlink("/tmp/no-such-file")); }
+static int try_chmod(void) { return judge(chmod("/tmp/no-such-file", 0)); }
+static int try_unshare(void) { return judge(unshare(CLONE_NEWNET)); }
+static int try_packet(void) { return judge(socket(AF_PACKET, SOCK_RAW, 0)); }
+static int try_trace(void) { return judge(syscall(SYS_ptrace, 0, 0, 0, 0)); }
+static int try_mount(void) { return judge(syscall(SYS_mount, "", "", "", 0, NULL)); }
+static int can_read(void) { return open("/etc/shadow", O_RDONLY) != -1 ? 0 : 1; }
+
+static int
+can_start_programs(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl("/bin/true", "true", (char *)NULL);
+		_exit(1);
+	}
+	return waitpid(pid, &status, 0) == pid && status == 0 ? 0 : 1;
+}
+
+static void
+the_reading_process_reads_and_starts_programs_and_no_more(void **state)
+{
+	static int (*const attempts[])(void) = {
+		try_unlink, try_chmod, try_unshare, try_packet, try_inet, try_trace, try_mount,
+		try_pidfd, try_creat, try_connect, can_read, can_start_programs,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(attempts); i++) {
+		int status = -1;
+		pid_t parent = getpid(), pid = fork();
+		struct err err;
+
+		assert_int_not_equal(pid, -1);
+		if (pid == 0) {
+			if (drop_to_reread(parent, &err) != E_OK ||
+			    sandbox_reread_apply(SANDBOX_ENFORCE, &err) != E_OK)
+				_exit(100);
+			_exit(attempts[i]());
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			fail_msg("attempt %zu: wait status %#x", i, status);
+	}
+}
+
 static int list_fd;
 
 static bool
@@ -262,6 +313,7 @@ main(void)
 		cmocka_unit_test(calls_it_does_not_need_are_refused),
 		cmocka_unit_test(an_attackers_calls_kill),
 		cmocka_unit_test(namespaces_open_only_what_they_need),
+		cmocka_unit_test(the_reading_process_reads_and_starts_programs_and_no_more),
 		cmocka_unit_test(interfaces_can_still_be_listed_with_what_drivers_say),
 		cmocka_unit_test(a_capture_can_still_be_opened_and_filtered),
 	};

@@ -48,7 +48,8 @@ output_open(struct output *o)
 	close(fd);
 	o->loop = loop_new(&err);
 	assert_non_null(o->loop);
-	o->out = outfile_open(o->loop, o->path, output_ignore, NULL, &err);
+	o->out = outfile_open(&(struct outfile_config){ .loop = o->loop, .path = o->path,
+	    .fn = output_ignore, .on_full = OUTFILE_STOP }, &err);
 	assert_non_null(o->out);
 }
 

@@ -29,6 +29,15 @@ keep_batch(struct peer *p, struct peer_msg *m, const uint8_t *payload, uint32_t 
 }
 
 static void
+keep_watermark(struct peer *p, const struct msg_watermark *mark)
+{
+	assert_true(mark->sequence >= p->watermark.sequence);
+	assert_true(mark->time.ns >= p->watermark.time.ns);
+	p->watermark = *mark;
+	p->n_watermarks++;
+}
+
+static void
 keep_frames(struct peer *p)
 {
 	const uint8_t *payload;
@@ -43,7 +52,9 @@ keep_frames(struct peer *p)
 			keep_batch(p, m, payload, len);
 		else
 			assert_int_equal(codec_unpack(payload, len, &m->msg), E_OK);
-		if (m->msg.type != MSG_PONG || !p->drops_pongs)
+		if (m->msg.type == MSG_WATERMARK)
+			keep_watermark(p, &m->msg.watermark);
+		else if (m->msg.type != MSG_PONG || !p->drops_pongs)
 			p->n_msgs++;
 	}
 }

@@ -2,7 +2,7 @@
  * peer_lab - the other end of a connection, message by message.
  *
  * Plays a client or an agent that says whatever the test wants; what comes
- * is decoded and kept in order.
+ * is decoded and kept in order, but for watermarks.
  */
 #ifndef TESTS_UNIT_PEER_LAB_H
 #define TESTS_UNIT_PEER_LAB_H
@@ -37,6 +37,9 @@ struct peer {
 	struct peer_msg	 msgs[PEER_MAX_MSGS];
 	unsigned	 n_msgs, n_taken;
 	bool		 drops_pongs;	/* keeps none of those that come */
+	/* These are not among msgs. */
+	struct msg_watermark watermark;	/* the last one */
+	unsigned	 n_watermarks;
 	uint64_t	 n_packets;	/* in all batches */
 	/* Called for each packet of a batch; may be NULL. */
 	void	       (*on_packet)(const struct packet_ref *packet, void *arg);

@@ -49,7 +49,9 @@ permit(struct boundary_lab *b, const char *name, uint32_t index, uint32_t flags,
 int
 session_lab_open(void **state)
 {
-	static const struct priv_call_events events = { on_end, on_gone };
+	static const struct priv_call_events events = {
+		.end = on_end, .gone = on_gone,
+	};
 	static struct session_lab lab;
 	struct err err;
 

@@ -1,4 +1,4 @@
-/* client/events, client/notes, client/gap: what waits for its place. */
+/* client/events, client/notes: what waits for its place. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "client/events.h"
-#include "client/gap.h"
 #include "client/notes.h"
 
 static void
@@ -128,26 +127,6 @@ of_too_many_notes_the_rest_is_counted(void **state)
 	notes_clear(&notes);
 }
 
-static void
-gaps_join_and_say_when(void **state)
-{
-	const int64_t s = INT64_C(1700000000);
-	const struct msg_gap one = { .packets = 3, .first = { s * NS_PER_S },
-	    .last = { (s + 1) * NS_PER_S } };
-	const struct msg_gap two = { .packets = 4, .first = { (s + 5) * NS_PER_S },
-	    .last = { (s + 9) * NS_PER_S + 900 * NS_PER_MS } };
-	struct msg_gap sum;
-	char text[GAP_TEXT_LEN];
-
-	(void)state;
-	setenv("TZ", "UTC", 1);
-	gap_join(&sum, &one, true);
-	gap_join(&sum, &two, false);
-	gap_format(&sum, text);
-	assert_string_equal(text, "7 packets missing: agent buffer full, 22:13:20.0 "
-	    "to 22:13:29.9");
-}
-
 int
 main(void)
 {
@@ -157,7 +136,6 @@ main(void)
 		cmocka_unit_test(an_agent_cannot_make_the_queue_grow_without_end),
 		cmocka_unit_test(notes_come_out_in_order_behind_what_is_there),
 		cmocka_unit_test(of_too_many_notes_the_rest_is_counted),
-		cmocka_unit_test(gaps_join_and_say_when),
 	};
 
 	return cmocka_run_group_tests_name("client/events", tests, NULL, NULL);

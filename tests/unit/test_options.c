@@ -377,7 +377,7 @@ options_of_tcpdump_that_are_not_ours_say_what_to_do_instead(void **state)
 	assert_letters_refused("AXxrV", "capclient only captures: read the file with "
 	    "tcpdump -r, or use -w - | tcpdump -nr - -X");
 	assert_letters_refused("CGWzb", "no rotation yet: use -w - | dumpcap -i - -b ");
-	assert_letters_refused("Ia", "not yet");
+	assert_letters_refused("I", "not yet");
 	assert_letters_refused("EHMNRTYZg~", "no such option: see capclient --help");
 	assert_refused("s1 -i eth0 -w x --print", "--print: capclient only captures");
 	assert_refused("s1 -i eth0 -w x --monitor-mode", "--monitor-mode: not yet");

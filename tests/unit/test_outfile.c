@@ -34,7 +34,8 @@ open_watched(struct watch *w, const char *path)
 	memset(w, 0, sizeof(*w));
 	w->loop = loop_new(&err);
 	assert_non_null(w->loop);
-	out = outfile_open(w->loop, path, watch_event, w, &err);
+	out = outfile_open(&(struct outfile_config){ .loop = w->loop, .path = path,
+	    .fn = watch_event, .arg = w, .on_full = OUTFILE_STOP }, &err);
 	assert_non_null(out);
 	return out;
 }
@@ -376,7 +377,8 @@ what_cannot_be_opened_is_refused_at_once(void **state)
 	loop = loop_new(&err);
 	assert_non_null(loop);
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
-		assert_null(outfile_open(loop, paths[i], output_ignore, NULL, &err));
+		assert_null(outfile_open(&(struct outfile_config){ .loop = loop,
+		    .path = paths[i], .fn = output_ignore }, &err));
 		assert_int_equal(err.code, E_OUTPUT);
 		assert_non_null(strstr(err.what, paths[i]));
 	}

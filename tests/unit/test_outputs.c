@@ -10,7 +10,11 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "client/outputs.h"
+#include "client/resume_record.h"
 #include "common/bytes.h"
 
 enum { ETHERNET = 1, RAW_IP = 101 };
@@ -135,6 +139,22 @@ holds(const struct lab *lab, const char *file, const char *text)
 	n = fread(bytes, 1, sizeof(bytes), f);
 	fclose(f);
 	return memmem(bytes, n, text, strlen(text)) != NULL;
+}
+
+/* How often does it? */
+static int
+count(const struct lab *lab, const char *file, const char *text)
+{
+	char command[256];
+	FILE *pipe;
+	int n = -1;
+
+	snprintf(command, sizeof(command), "grep -ao '%s' %s/%s | wc -l", text, lab->dir, file);
+	pipe = popen(command, "r");
+	assert_non_null(pipe);
+	assert_int_equal(fscanf(pipe, "%d", &n), 1);
+	assert_int_equal(pclose(pipe), 0);
+	return n;
 }
 
 static void
@@ -287,7 +307,7 @@ static void
 notes_and_gaps_stand_beside_the_next_packet_of_each_file(void **state)
 {
 	const struct msg_gap gap = { .packets = 5, .first = { NS_PER_S },
-	    .last = { NS_PER_S } };
+	    .last = { NS_PER_S }, .reason = GAP_LOG_FULL };
 	struct lab lab;
 
 	(void)state;
@@ -307,7 +327,7 @@ notes_and_gaps_stand_beside_the_next_packet_of_each_file(void **state)
 	stop(&lab);
 	assert_fields(&lab, "x.EN10MB.pcapng", "-e frame.len -e frame.comment "
 	    "-e frame.drop_count",
-	    "60\t\t\n61\t10 packets missing: agent buffer full, 00:00:01.0 to "
+	    "60\t\t\n61\t10 packets missing here: agent buffer full, 00:00:01.0 to "
 	    "00:00:01.0,link down,link up\t\n62\t\t\n");
 	/* The other file had no packet any more. */
 	assert_true(holds(&lab, "x.RAW.pcapng", "10 packets missing"));
@@ -318,9 +338,63 @@ notes_and_gaps_stand_beside_the_next_packet_of_each_file(void **state)
 }
 
 static void
+each_interface_tells_of_its_own_losses_once(void **state)
+{
+	uint64_t lost[] = { 3, 0, 4 }, more[] = { 1, 2, 0, 99 };
+	const struct msg_gap full = { .packets = 7, .reason = GAP_LOG_FULL,
+	    .n_interfaces = 3, .by_interface = lost };
+	const struct msg_gap stopped = { .packets = 3, .reason = GAP_INTERRUPTED,
+	    .n_interfaces = 4, .by_interface = more };
+	struct lab lab;
+
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	start(&lab, &sink_pcapng_ops, false, "x.pcapng");
+	for (int i = 0; i < 3; i++)
+		(void)add(&lab, "eth", ETHERNET);
+	outputs_gap(lab.o, &full);
+	outputs_gap(lab.o, &stopped);
+	outputs_gap(lab.o, &full);
+	lost[0] = lost[1] = lost[2] = 1000;	/* borrowed for the call only */
+	write_packet(&lab, 1, 60);
+	write_packet(&lab, 0, 61);
+	write_packet(&lab, 1, 62);
+	write_packet(&lab, 2, 63);
+	write_packet(&lab, 0, 64);
+	stop(&lab);
+	assert_fields(&lab, "x.pcapng", "-e frame.len -e frame.drop_count",
+	    "60\t2\n61\t7\n62\t\n63\t8\n64\t\n");
+	/* One comment for each reason, and those of one reason joined. */
+	assert_fields(&lab, "x.pcapng", "-Y frame.comment -e frame.len", "60\n");
+	assert_true(holds(&lab, "x.pcapng", "14 packets missing"));
+	assert_true(holds(&lab, "x.pcapng", "3 packets missing"));
+	finish(&lab);
+}
+
+static void
+a_hole_is_told_whatever_else_there_is(void **state)
+{
+	struct lab lab;
+
+	(void)state;
+	start(&lab, &sink_pcapng_ops, false, "x.pcapng");
+	assert_null(add(&lab, "eth0", ETHERNET));
+	for (int i = 0; i < 100; i++)
+		outputs_note(lab.o, "noise");
+	outputs_hole(lab.o, "nobody captured");
+	write_packet(&lab, 0, 60);
+	write_packet(&lab, 0, 61);
+	stop(&lab);
+	assert_fields(&lab, "x.pcapng", "-Y 'frame.comment == \"nobody captured\"' "
+	    "-e frame.len", "60\n");
+	assert_true(holds(&lab, "x.pcapng", "more events"));
+	finish(&lab);
+}
+
+static void
 a_single_interface_has_all_the_losses(void **state)
 {
-	const struct msg_gap gap = { .packets = 5 };
+	const struct msg_gap gap = { .packets = 5, .reason = GAP_LOG_FULL };
 	struct lab lab;
 
 	(void)state;
@@ -362,12 +436,175 @@ a_mark_is_reached_when_everything_before_it_is_written(void **state)
 	assert_null(add(&lab, "eth0", ETHERNET));
 	assert_null(add(&lab, "tun0", RAW_IP));
 	write_packet(&lab, 1, 60);
-	outputs_mark(lab.o);
+	assert_int_equal(outputs_mark(lab.o, NULL, 0), E_OK);
 	assert_false(outputs_has_reached_mark(lab.o));
 	assert_false(outputs_is_flushed(lab.o));
 	stop(&lab);
 	assert_true(outputs_has_reached_mark(lab.o));
 	assert_true(outputs_is_flushed(lab.o));
+	finish(&lab);
+}
+
+/* --- going on with a file --- */
+
+static void
+know(struct lab *lab, const char *name, uint32_t link_type)
+{
+	const struct sink_interface iface = {
+		.name = name, .description = "", .os = "", .filter = "",
+		.comment = "", .link_type = link_type,
+	};
+	const char *hint = NULL;
+
+	assert_int_equal(outputs_add_known_interface(lab->o, &iface, &hint, &lab->err),
+	    E_OK);
+}
+
+/* Let its record be opened, and go on with it. */
+static void
+restart(struct lab *lab)
+{
+	struct resume_record_state s;
+
+	outputs_free(lab->o);
+	assert_int_equal(resume_record_open(lab->path, RESUME_RECORD_OLD, &lab->cfg.record,
+	    &lab->err), E_OK);
+	assert_int_equal(resume_record_read(lab->cfg.record, &s, &lab->err), E_OK);
+	lab->cfg.is_resumed = true;
+	lab->cfg.resume_at = s.offset;
+	lab->o = outputs_new(&lab->cfg, &lab->err);
+	assert_non_null(lab->o);
+}
+
+static void
+start_recorded(struct lab *lab, const struct sink_ops *ops, const char *file)
+{
+	start(lab, ops, false, file);
+	outputs_free(lab->o);
+	assert_int_equal(resume_record_open(lab->path, RESUME_RECORD_NEW, &lab->cfg.record,
+	    &lab->err), E_OK);
+	lab->o = outputs_new(&lab->cfg, &lab->err);
+	assert_non_null(lab->o);
+}
+
+static void
+a_resumed_file_reads_as_if_nothing_had_been(void **state)
+{
+	static const struct { const struct sink_ops *ops; const char *file; } cases[] = {
+		{ &sink_pcapng_ops, "x.pcapng" }, { &sink_pcap_ops, "x.pcap" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct lab lab;
+
+		start_recorded(&lab, cases[i].ops, cases[i].file);
+		(void)add(&lab, "eth0", ETHERNET);
+		(void)add(&lab, "eth1", ETHERNET);
+		write_packet(&lab, 0, 60);
+		assert_int_equal(outputs_mark(lab.o, (uint8_t *)strdup("x"), 1), E_OK);
+		write_packet(&lab, 1, 61);
+		write_stats(&lab, 0, "");
+		stop(&lab);
+		restart(&lab);
+		know(&lab, "eth0", ETHERNET);
+		know(&lab, "eth1", ETHERNET);
+		(void)add(&lab, "eth2", ETHERNET);
+		write_packet(&lab, 1, 61);
+		write_packet(&lab, 2, 62);
+		for (uint32_t n = 0; n < 3; n++) {
+			write_stats(&lab, n, "final counters");
+			write_stats(&lab, n, "never written");
+		}
+		assert_int_equal(outputs_mark(lab.o, NULL, 0), E_STATE);
+		stop(&lab);
+		assert_int_equal(outputs_packets_written(lab.o), 2);
+		assert_fields(&lab, cases[i].file, "-e frame.len", "60\n61\n62\n");
+		if (i == 0) {
+			assert_fields(&lab, "x.pcapng", "-e frame.interface_name",
+			    "eth0\neth1\neth2\n");
+			assert_int_equal(count(&lab, "x.pcapng", "final counters"), 3);
+			assert_false(holds(&lab, "x.pcapng", "never written"));
+		}
+		outputs_forget(lab.o);
+		assert_int_equal(access(lab.path, F_OK), 0);
+		strcat(lab.path, ".resume");
+		assert_int_not_equal(access(lab.path, F_OK), 0);
+		finish(&lab);
+	}
+}
+
+static void
+another_format_is_not_resumed(void **state)
+{
+	const struct sink_interface iface = {
+		.name = "eth0", .description = "", .os = "", .filter = "",
+		.comment = "", .link_type = ETHERNET,
+	};
+	const char *hint = NULL;
+	struct lab lab;
+
+	(void)state;
+	start_recorded(&lab, &sink_pcapng_ops, "x.pcapng");
+	(void)add(&lab, "eth0", ETHERNET);
+	assert_int_equal(outputs_mark(lab.o, NULL, 0), E_OK);
+	stop(&lab);
+	lab.cfg.ops = &sink_pcap_ops;
+	restart(&lab);
+	assert_int_equal(outputs_add_known_interface(lab.o, &iface, &hint, &lab.err),
+	    E_OUTPUT);
+	assert_non_null(strstr(lab.err.what, "another format"));
+	finish(&lab);
+}
+
+static void
+a_record_without_a_file_does_not_stay(void **state)
+{
+	struct lab lab;
+
+	(void)state;
+	start_recorded(&lab, &sink_pcapng_ops, "x.pcapng");
+	outputs_free(lab.o);
+	lab.o = NULL;
+	assert_int_equal(rmdir(lab.dir), 0);
+	loop_free(lab.cfg.loop);
+}
+
+/* --- what is not written --- */
+
+static void
+unwritten_packets_are_known_by_interface(void **state)
+{
+	struct rlimit small = { 0, RLIM_INFINITY }, old;
+	uint64_t by_interface[4], written[3] = { 0 }, sum = 0;
+	struct lab lab;
+
+	(void)state;
+	start(&lab, &sink_pcapng_ops, false, "x.pcapng");
+	(void)add(&lab, "eth0", ETHERNET);
+	(void)add(&lab, "eth1", ETHERNET);
+	(void)add(&lab, "eth2", ETHERNET);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small.rlim_cur = 5000;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	for (uint32_t i = 0; i < 1000; i++)
+		write_packet(&lab, i % 7 % 3, 60);
+	assert_int_not_equal(outputs_stop(lab.o, 10, &lab.err), E_OK);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	for (uint64_t i = 0; i < outputs_packets_written(lab.o); i++)
+		written[i % 7 % 3]++;
+	outputs_unwritten(lab.o, by_interface, 4);
+	for (uint32_t i = 0; i < 3; i++)
+		sum += by_interface[i] + written[i];
+	assert_int_equal(sum, 1000);
+	/* 1000 = 142 * 7 + 6: 3, 2 and 2 of seven, and 2 each of the rest. */
+	assert_int_equal(by_interface[0] + written[0], 142 * 3 + 2);
+	assert_int_equal(by_interface[1] + written[1], 142 * 2 + 2);
+	assert_int_equal(by_interface[2] + written[2], 142 * 2 + 2);
+	assert_int_equal(by_interface[3], 0);
+	assert_true(written[2] > 0 && by_interface[2] > 0);
+	assert_fields(&lab, "x.pcapng", "-Y 'frame.number == 8' -e frame.interface_name",
+	    "eth0\n");
 	finish(&lab);
 }
 
@@ -405,8 +642,15 @@ main(void)
 		cmocka_unit_test(a_single_interface_has_all_the_losses),
 		cmocka_unit_test(words_never_shorten_a_packet),
 		cmocka_unit_test(a_mark_is_reached_when_everything_before_it_is_written),
+		cmocka_unit_test(each_interface_tells_of_its_own_losses_once),
+		cmocka_unit_test(a_hole_is_told_whatever_else_there_is),
+		cmocka_unit_test(a_resumed_file_reads_as_if_nothing_had_been),
+		cmocka_unit_test(another_format_is_not_resumed),
+		cmocka_unit_test(a_record_without_a_file_does_not_stay),
+		cmocka_unit_test(unwritten_packets_are_known_by_interface),
 		cmocka_unit_test(a_file_that_cannot_be_made_is_an_error),
 	};
 
+	signal(SIGXFSZ, SIG_IGN);
 	return cmocka_run_group_tests_name("client/outputs", tests, NULL, NULL);
 }

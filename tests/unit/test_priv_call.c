@@ -20,7 +20,7 @@ struct lab {
 	struct priv_call *call;
 	int		 other;
 	union priv_msg	 got;		/* last message at the other end */
-	unsigned	 n_end, n_gone, n_list, n_open, n_done;
+	unsigned	 n_end, n_gone, n_list, n_open, n_done, n_reload;
 	struct err	 err;		/* of the last callback */
 	size_t		 n_interfaces;
 	struct priv_opened opened;
@@ -41,6 +41,20 @@ on_gone(const struct err *err, void *arg)
 
 	lab->n_gone++;
 	lab->err = *err;
+}
+
+static void
+on_reload(const struct priv_setup *setup, void *arg)
+{
+	struct lab *lab = arg;
+
+	lab->n_reload++;
+	assert_int_equal(setup->config.max_captures, 4);
+	assert_int_equal(setup->n_listeners, 0);
+	assert_string_equal(setup->key_name, "/the/key");
+	assert_int_not_equal(fcntl(setup->cert_fd, F_GETFD), -1);
+	assert_int_not_equal(fcntl(setup->key_fd, F_GETFD), -1);
+	assert_int_not_equal(fcntl(setup->ca_fd, F_GETFD), -1);
 }
 
 static void
@@ -78,7 +92,9 @@ on_done(const struct err *err, void *arg)
 static struct lab *
 lab_new(void)
 {
-	static const struct priv_call_events events = { .end = on_end, .gone = on_gone };
+	static const struct priv_call_events events = {
+		.end = on_end, .reload = on_reload, .gone = on_gone,
+	};
 	struct lab *lab = calloc(1, sizeof(*lab));
 	int pair[2];
 
@@ -464,6 +480,139 @@ a_setup_out_of_order_or_cut_short_is_refused_and_leaves_nothing_open(void **stat
 	close(after);
 }
 
+/* --- reloads --- */
+
+static bool
+brings_file(enum priv_msg_type type)
+{
+	return type >= PRIV_SETUP_LISTENER && type <= PRIV_SETUP_CA;
+}
+
+static void
+send_reload(struct lab *lab, const enum priv_msg_type *types, size_t n)
+{
+	int any = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	for (size_t i = 0; i < n; i++)
+		send_setup(lab->other, types[i], brings_file(types[i]) ? any : -1);
+	close(any);
+	turn(lab);
+}
+
+#define SEND_RELOAD(lab, ...)						\
+	send_reload((lab), (const enum priv_msg_type[]){ __VA_ARGS__ },	\
+	    sizeof((const enum priv_msg_type[]){ __VA_ARGS__ }) /	\
+	    sizeof(enum priv_msg_type))
+
+#define WHOLE_RELOAD	PRIV_RELOAD, PRIV_SETUP_CONFIG, PRIV_SETUP_CERT,	\
+	PRIV_SETUP_KEY, PRIV_SETUP_CA, PRIV_SETUP_DONE
+
+static void
+a_reload_is_told_whole_and_answered(void **state)
+{
+	int before = open("/dev/null", O_RDONLY | O_CLOEXEC), after;
+	struct lab *lab = lab_new();
+	const struct err why = { .code = E_CONFIG, .what = "no good" };
+
+	(void)state;
+	close(before);
+	SEND_RELOAD(lab, WHOLE_RELOAD);
+	assert_int_equal(lab->n_reload, 1);
+	assert_nothing_was_sent(lab);
+	priv_call_answer_reload(lab->call, &why);
+	take(lab, PRIV_FAILED);
+	assert_int_equal(lab->got.result.code, E_CONFIG);
+	assert_string_equal(lab->got.result.text, "no good");
+	SEND_RELOAD(lab, WHOLE_RELOAD);
+	assert_int_equal(lab->n_reload, 2);
+	priv_call_answer_reload(lab->call, NULL);
+	take(lab, PRIV_RELOADED);
+	assert_int_equal(lab->n_gone, 0);
+	lab_free(lab);
+	after = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(after, before);
+	close(after);
+}
+
+static void
+a_request_and_its_reply_may_cross_a_reload(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	assert_non_null(ask_open(lab));
+	take(lab, PRIV_OPEN);
+	SEND_RELOAD(lab, PRIV_RELOAD, PRIV_SETUP_CONFIG);
+	reply_open(lab, lab->got.hdr.request_id);
+	assert_int_equal(lab->n_open, 1);
+	close(lab->opened.fd);
+	SEND_RELOAD(lab, PRIV_SETUP_CERT, PRIV_SETUP_KEY, PRIV_SETUP_CA, PRIV_SETUP_DONE);
+	assert_int_equal(lab->n_reload, 1);
+	lab_free(lab);
+}
+
+/* An answer that finds no room is sent when there is some. */
+static void
+an_answer_waits_for_room(void **state)
+{
+	struct lab *lab = lab_new();
+	struct err err;
+	unsigned n = 0;
+	size_t len;
+	int fd;
+
+	(void)state;
+	SEND_RELOAD(lab, WHOLE_RELOAD);
+	for (int i = 0; i < 100; i++)
+		assert_non_null(ask_open(lab));
+	priv_call_answer_reload(lab->call, NULL);
+	do {
+		turn(lab);
+		while (fdpass_recv(lab->other, &lab->got, sizeof(lab->got), &len, &fd, &err) ==
+		    E_OK && lab->got.hdr.type != PRIV_RELOADED)
+			n++;
+	} while (lab->got.hdr.type != PRIV_RELOADED && n < 101);
+	assert_int_equal(lab->got.hdr.type, PRIV_RELOADED);
+	lab_free(lab);
+}
+
+static void
+assert_breaks(struct lab *lab, const char *word)
+{
+	assert_int_equal(lab->n_gone, 1);
+	assert_int_equal(lab->n_reload, 0);
+	assert_int_equal(lab->err.code, E_BADMSG);
+	if (strstr(lab->err.what, word) == NULL)
+		fail_msg("no '%s' in: %s", word, lab->err.what);
+	lab_free(lab);
+}
+
+#define RELOAD_BREAKS(word, ...) do {					\
+	struct lab *lab = lab_new();					\
+	SEND_RELOAD(lab, __VA_ARGS__);					\
+	assert_breaks(lab, (word));					\
+} while (0)
+
+static void
+a_reload_out_of_order_breaks_the_boundary_and_leaves_nothing_open(void **state)
+{
+	int before = open("/dev/null", O_RDONLY | O_CLOEXEC), after;
+
+	(void)state;
+	close(before);
+	RELOAD_BREAKS("SETUP_CONFIG", PRIV_SETUP_CONFIG);
+	RELOAD_BREAKS("SETUP_CERT", PRIV_SETUP_CERT);
+	RELOAD_BREAKS("SETUP_DONE", PRIV_RELOAD, PRIV_SETUP_CONFIG, PRIV_SETUP_DONE);
+	RELOAD_BREAKS("SETUP_LISTENER", PRIV_RELOAD, PRIV_SETUP_CONFIG, PRIV_SETUP_LISTENER);
+	RELOAD_BREAKS("RELOAD", PRIV_RELOAD, PRIV_RELOAD);
+	RELOAD_BREAKS("SETUP_KEY", PRIV_RELOAD, PRIV_SETUP_CONFIG, PRIV_SETUP_KEY,
+	    PRIV_SETUP_KEY);
+	RELOAD_BREAKS("SETUP_CA", PRIV_RELOAD, PRIV_SETUP_CA);
+	after = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(after, before);
+	close(after);
+}
+
 /* --- network namespaces --- */
 
 static struct priv_netns_name names_got[40];
@@ -652,6 +801,11 @@ main(void)
 		cmocka_unit_test(a_setup_arrives_complete),
 		cmocka_unit_test(
 		    a_setup_out_of_order_or_cut_short_is_refused_and_leaves_nothing_open),
+		cmocka_unit_test(a_reload_is_told_whole_and_answered),
+		cmocka_unit_test(a_request_and_its_reply_may_cross_a_reload),
+		cmocka_unit_test(an_answer_waits_for_room),
+		cmocka_unit_test(
+		    a_reload_out_of_order_breaks_the_boundary_and_leaves_nothing_open),
 	};
 
 	return cmocka_run_group_tests_name("server/priv_call", tests, NULL, NULL);

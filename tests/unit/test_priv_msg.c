@@ -20,7 +20,7 @@ static const struct { enum priv_msg_type type; bool has_fd; } all[] = {
 	{ PRIV_FILTER_REPLY, false }, { PRIV_CLOSE_REPLY, false }, { PRIV_END, false },
 	{ PRIV_NETNS_LIST, false }, { PRIV_NETNS_LIST_REPLY, false }, { PRIV_NETNS, false },
 	{ PRIV_NETNS_REPLY, false }, { PRIV_NETNS_CLOSE, false },
-	{ PRIV_NETNS_CLOSE_REPLY, false },
+	{ PRIV_NETNS_CLOSE_REPLY, false }, { PRIV_RELOADED, false }, { PRIV_RELOAD, false },
 };
 
 static union priv_msg msg;

@@ -579,7 +579,7 @@ what_a_sound_child_never_sends_ends_the_service(void **state)
 {
 	static const enum priv_msg_type no_requests[] = {
 		PRIV_SETUP_DONE, PRIV_READY, PRIV_FAILED, PRIV_END, PRIV_LIST_REPLY,
-		PRIV_FILTER_REPLY, PRIV_CLOSE_REPLY,
+		PRIV_FILTER_REPLY, PRIV_CLOSE_REPLY, PRIV_RELOADED, PRIV_RELOAD,
 	};
 	struct lab *lab;
 
@@ -628,6 +628,142 @@ what_a_sound_child_never_sends_ends_the_service(void **state)
 	make_open(lab, 1, 1);
 	lab->request.open.lanes = 2;
 	assert_violation(lab, priv_msg_size(PRIV_OPEN), -1, "lanes");
+}
+
+/* --- reloads --- */
+
+static unsigned n_reloaded;
+static struct err reloaded;
+
+static void
+on_reloaded(const struct err *why_not, void *arg)
+{
+	(void)arg;
+	n_reloaded++;
+	reloaded = why_not != NULL ? *why_not : (struct err){ .code = E_OK };
+}
+
+/* Let the service take what is made; its answer is none. */
+static int
+tell(struct lab *lab, struct err *err)
+{
+	assert_int_equal(fdpass_send(lab->theirs, &lab->request,
+	    priv_msg_size(lab->request.hdr.type), -1, err), E_OK);
+	return priv_serve_turn(lab->serve, err);
+}
+
+static void
+a_reload_is_answered_once(void **state)
+{
+	struct lab *lab = lab_new();
+	struct err err;
+
+	(void)state;
+	n_reloaded = 0;
+	priv_serve_await_reload(lab->serve, on_reloaded, NULL);
+	make(lab, PRIV_FAILED);
+	lab->request.result.code = E_CONFIG;
+	strcpy(lab->request.result.text, "the key is not the certificate's");
+	assert_int_equal(tell(lab, &err), E_OK);
+	assert_int_equal(n_reloaded, 1);
+	assert_int_equal(reloaded.code, E_CONFIG);
+	assert_string_equal(reloaded.what, "the key is not the certificate's");
+	priv_serve_await_reload(lab->serve, on_reloaded, NULL);
+	make(lab, PRIV_RELOADED);
+	assert_int_equal(tell(lab, &err), E_OK);
+	assert_int_equal(n_reloaded, 2);
+	assert_int_equal(reloaded.code, E_OK);
+	/* Nothing was sent back, and nothing more is permitted. */
+	make(lab, PRIV_RELOADED);
+	assert_violation(lab, priv_msg_size(PRIV_RELOADED), -1, "answers no reload");
+	assert_int_equal(n_reloaded, 2);
+}
+
+static void
+a_failure_that_is_none_ends_the_service(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	n_reloaded = 0;
+	priv_serve_await_reload(lab->serve, on_reloaded, NULL);
+	make(lab, PRIV_FAILED);
+	assert_violation(lab, priv_msg_size(PRIV_FAILED), -1, "FAILED");
+	assert_int_equal(n_reloaded, 0);
+}
+
+static int
+filter_one(struct lab *lab, uint32_t handle)
+{
+	make(lab, PRIV_FILTER);
+	lab->request.filter.handle = handle;
+	lab->request.filter.program.n_insns = 1;
+	lab->request.filter.program.insns[0] = (struct bpf_insn_raw){ .code = 6, .k = 5 };
+	return ask(lab);
+}
+
+/* Three instructions that reject nothing: told by the length of what is linked. */
+static void
+make_longer(struct priv_mandatory *mandatory)
+{
+	struct bpf_prog *prog = &mandatory->parts[0].prog;
+
+	for (size_t i = 0; mandatory->parts[i].link_type != LINK_ETHERNET; i++)
+		prog = &mandatory->parts[i + 1].prog;
+	prog->n = 3;
+	prog->insns[0] = (struct bpf_insn_raw){ .code = 0x30, .k = 23 };
+	prog->insns[1] = (struct bpf_insn_raw){ .code = 0x30, .k = 24 };
+	prog->insns[2] = (struct bpf_insn_raw){ .code = 6, .k = 262144 };
+}
+
+static void
+a_socket_keeps_the_mandatory_filter_it_was_opened_with(void **state)
+{
+	struct lab *lab = lab_new();
+	struct priv_mandatory *second = priv_mandatory_new();
+	uint32_t before, after, n_before;
+
+	(void)state;
+	assert_non_null(second);
+	make_longer(second);
+	before = open_one(lab, 1, 1);
+	assert_int_equal(filter_one(lab, before), E_OK);
+	n_before = kernel.filter_n;
+	priv_serve_set_mandatory(lab->serve, second);
+	after = open_one(lab, 2, 1);
+	/* Only sockets hold the first, and then the second one. */
+	assert_int_equal(lab->mandatory->refs, 2);
+	assert_int_equal(second->refs, 2);
+	assert_int_equal(filter_one(lab, before), E_OK);
+	assert_int_equal(kernel.filter_n, n_before);
+	assert_int_equal(filter_one(lab, after), E_OK);
+	assert_true(kernel.filter_n > n_before);
+	assert_int_equal(close_one(lab, before), E_OK);
+	assert_int_equal(lab->mandatory->refs, 1);
+	assert_int_equal(close_one(lab, after), E_OK);
+	assert_int_equal(second->refs, 1);
+	priv_mandatory_unref(second);
+	lab_free(lab);
+}
+
+static void
+a_stricter_policy_holds_for_the_next_request(void **state)
+{
+	struct lab *lab = lab_new();
+	uint32_t handle = open_one(lab, 1, 2);
+
+	(void)state;
+	strcpy(lab->policy.interfaces, "if1");
+	lab->policy.max_captures = 1;
+	lab->policy.ring_memory = PRIV_MIN_RING;
+	make_open(lab, 1, 2);
+	assert_int_equal(ask(lab), E_DENIED);
+	make_open(lab, 2, 1);
+	assert_int_equal(ask(lab), E_LIMIT);
+	/* What was opened before goes on, above the new limit. */
+	assert_int_equal(filter_one(lab, handle), E_OK);
+	assert_int_equal(close_one(lab, handle), E_OK);
+	lab_free(lab);
 }
 
 static void
@@ -768,6 +904,10 @@ main(void)
 		cmocka_unit_test(after_the_end_nothing_is_opened_but_all_is_closed),
 		cmocka_unit_test(closing_and_freeing_leaves_no_descriptor),
 		cmocka_unit_test(what_a_sound_child_never_sends_ends_the_service),
+		cmocka_unit_test(a_reload_is_answered_once),
+		cmocka_unit_test(a_failure_that_is_none_ends_the_service),
+		cmocka_unit_test(a_socket_keeps_the_mandatory_filter_it_was_opened_with),
+		cmocka_unit_test(a_stricter_policy_holds_for_the_next_request),
 		cmocka_unit_test(a_handle_is_closed_once),
 		cmocka_unit_test(the_childs_end_is_told),
 		cmocka_unit_test(a_child_that_takes_no_replies_is_left_waiting),

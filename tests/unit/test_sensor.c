@@ -35,7 +35,7 @@ struct lab {
 	struct address	 address;
 	struct peer	 agent;
 	struct sensor	*sensor;
-	unsigned	 n_hello, n_list, n_started, n_batches, n_gaps, n_stats;
+	unsigned	 n_hello, n_list, n_started, n_batches, n_gaps, n_stats, n_marks;
 	unsigned	 n_ended, n_failed, n_events, n_need, n_plans, n_changed, n_added;
 	uint64_t	 n_packets;
 	struct err	 err;		/* of failed */
@@ -115,6 +115,15 @@ on_stats(const struct msg_stats *stats, void *arg)
 }
 
 static void
+on_watermark(const struct msg_watermark *watermark, void *arg)
+{
+	struct lab *lab = arg;
+
+	(void)watermark;
+	saw(lab, &lab->n_marks);
+}
+
+static void
 on_ended(const struct msg_ended *ended, void *arg)
 {
 	struct lab *lab = arg;
@@ -185,7 +194,7 @@ static const struct sensor_events events = {
 	.batch = on_batch, .gap = on_gap, .stats = on_stats,
 	.event = on_event, .need_programs = on_need_programs, .plan = on_plan,
 	.filter_changed = on_filter_changed, .interface_added = on_interface_added,
-	.ended = on_ended, .failed = on_failed,
+	.watermark = on_watermark, .ended = on_ended, .failed = on_failed,
 };
 
 static void

@@ -241,7 +241,7 @@ static const struct { enum msg_type type, answer; unsigned stages; } rules[] = {
 	{ MSG_FILTER_CHANGED, MSG_ERROR, 0 },
 	{ MSG_INTERFACE_ADDED, MSG_ERROR, 0 },
 	{ MSG_WATERMARK, MSG_ERROR, 0 },
-	{ MSG_RESUME, MSG_ERROR, 0 },
+	{ MSG_RESUME, MSG_ERROR, 1u << READY },	/* E_GONE */
 };
 
 static void

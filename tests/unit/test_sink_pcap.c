@@ -26,7 +26,7 @@ start(struct output *o, uint32_t link_type)
 	struct err err;
 
 	output_open(o);
-	sink = ops->open(o->out, "capclient 0.1.0", 262144, &err);
+	sink = ops->open(o->out, "capclient 0.1.0", 262144, SINK_NEW_FILE, &err);
 	assert_non_null(sink);
 	assert_int_equal(ops->add_interface(sink, &iface, &err), E_OK);
 	return sink;
@@ -108,7 +108,7 @@ a_packet_needs_an_interface_first(void **state)
 
 	(void)state;
 	output_open(&o);
-	sink = ops->open(o.out, "x", 262144, &err);
+	sink = ops->open(o.out, "x", 262144, SINK_NEW_FILE, &err);
 	assert_non_null(sink);
 	assert_int_equal(ops->packet(sink, &packet, NULL, &err), E_BUG);
 	ops->free(sink);

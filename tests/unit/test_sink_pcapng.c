@@ -36,7 +36,7 @@ start(struct output *o, struct sink **ret_sink, const char *program,
 	struct err err;
 
 	output_open(o);
-	*ret_sink = ops->open(o->out, program, 262144, &err);
+	*ret_sink = ops->open(o->out, program, 262144, SINK_NEW_FILE, &err);
 	assert_non_null(*ret_sink);
 	assert_int_equal(ops->add_interface(*ret_sink, iface, &err), E_OK);
 	return (size_t)outfile_submitted(o->out);
@@ -456,10 +456,11 @@ on_a_pipe_a_packet_is_cut_to_what_wireshark_takes(void **state)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[1]);
 	loop = loop_new(&err);
 	assert_non_null(loop);
-	out = outfile_open(loop, path, output_ignore, NULL, &err);
+	out = outfile_open(&(struct outfile_config){ .loop = loop, .path = path,
+	    .fn = output_ignore }, &err);
 	assert_non_null(out);
 	assert_true(outfile_is_pipe(out));
-	sink = ops->open(out, "x", 262144, &err);
+	sink = ops->open(out, "x", 262144, SINK_NEW_FILE, &err);
 	assert_non_null(sink);
 	assert_int_equal(ops->add_interface(sink, &eth0, &err), E_OK);
 	before = outfile_submitted(out);

@@ -129,10 +129,29 @@ a_signal_ends_the_child_by_message(void **state)
 		struct err err;
 
 		assert_int_equal(kill(getpid(), signals[i]), 0);
-		assert_int_equal(supervise_run(lab->serve, &lab->child, lab->signal_fd, &err),
-		    E_OK);
+		assert_int_equal(supervise_run(lab->serve, &lab->child, lab->signal_fd, NULL,
+		    &err), E_OK);
 		lab_free(lab);
 	}
+}
+
+/* It is blocked from the first moment on, whatever nohup wished. */
+static void
+a_hangup_ends_nothing(void **state)
+{
+	struct lab *lab;
+	struct err err;
+
+	(void)state;
+	signal(SIGHUP, SIG_IGN);
+	supervise_hold_hangup();
+	assert_int_equal(kill(getpid(), SIGHUP), 0);
+	lab = lab_new(end_when_told);
+	assert_int_equal(kill(getpid(), SIGHUP), 0);
+	assert_int_equal(kill(getpid(), SIGTERM), 0);
+	assert_int_equal(supervise_run(lab->serve, &lab->child, lab->signal_fd, NULL, &err),
+	    E_OK);
+	lab_free(lab);
 }
 
 static void
@@ -155,7 +174,8 @@ assert_run_ends(void (*child)(int boundary), int signo, int code, const char *wo
 
 	if (signo != 0)
 		assert_int_equal(kill(getpid(), signo), 0);
-	assert_int_equal(supervise_run(lab->serve, &lab->child, lab->signal_fd, &err), code);
+	assert_int_equal(supervise_run(lab->serve, &lab->child, lab->signal_fd, NULL, &err),
+	    code);
 	if (strstr(err.what, word) == NULL)
 		fail_msg("no '%s' in: %s", word, err.what);
 	lab_free(lab);
@@ -182,6 +202,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_signal_ends_the_child_by_message),
+		cmocka_unit_test(a_hangup_ends_nothing),
 		cmocka_unit_test(a_check_ends_the_child_without_a_signal),
 		cmocka_unit_test(a_child_that_ends_by_itself_is_an_error_that_says_how),
 		cmocka_unit_test(a_child_that_breaks_the_rules_ends_both),

@@ -595,6 +595,33 @@ the_same_descriptors_can_be_loaded_again(void **state)
 	pki_lab_close(&files);
 }
 
+/* A reload frees the context while handshakes and connections are under way. */
+static void
+a_session_outlives_its_context(void **state)
+{
+	struct end ends[2];
+	const struct side agent = { .spec = &pki_agent }, client = { .spec = &pki_client };
+	int fds[2];
+	char byte = 'x';
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	open_end(&ends[0], TLS_AGENT, &agent, fds[0]);
+	open_end(&ends[1], TLS_CLIENT, &client, fds[1]);
+	step(&ends[1]);
+	tls_free(ends[0].tls);
+	ends[0].tls = NULL;
+	for (int turn = 0; turn < 20; turn++) {
+		step(&ends[0]);
+		step(&ends[1]);
+	}
+	assert_true(ends[0].is_secured && ends[1].is_secured);
+	assert_int_equal(SSL_write(ends[0].ssl, &byte, 1), 1);
+	assert_int_equal(SSL_read(ends[1].ssl, &byte, 1), 1);
+	close_end(&ends[0]);
+	close_end(&ends[1]);
+}
+
 static int
 open_lab(void **state)
 {
@@ -634,6 +661,7 @@ main(void)
 		cmocka_unit_test(files_that_hold_something_else_are_named),
 		cmocka_unit_test(a_key_of_another_certificate_is_named),
 		cmocka_unit_test(the_same_descriptors_can_be_loaded_again),
+		cmocka_unit_test(a_session_outlives_its_context),
 	};
 
 	return cmocka_run_group_tests_name("common/tls", tests, open_lab, close_lab);
