@@ -249,7 +249,8 @@ sensor_reconnect(struct sensor *s, struct addrinfo *addresses)
 		freeaddrinfo(s->addresses);
 		s->addresses = addresses;
 	}
-	conn_free(s->conn);
+	/* Should it come through after all, the capture is not over. */
+	conn_drop(s->conn);
 	s->conn = NULL;
 	s->next = s->addresses;
 	s->connect_ms = RECONNECT_MS;
