@@ -249,8 +249,7 @@ sensor_reconnect(struct sensor *s, struct addrinfo *addresses)
 		freeaddrinfo(s->addresses);
 		s->addresses = addresses;
 	}
-	/* Should it come through after all, the capture is not over. */
-	conn_drop(s->conn);
+	conn_free(s->conn);
 	s->conn = NULL;
 	s->next = s->addresses;
 	s->connect_ms = RECONNECT_MS;

@@ -41,16 +41,9 @@ say_goodbye(struct conn *c)
 void
 conn_free(struct conn *c)
 {
-	if (c != NULL)
-		say_goodbye(c);
-	conn_drop(c);
-}
-
-void
-conn_drop(struct conn *c)
-{
 	if (c == NULL)
 		return;
+	say_goodbye(c);
 	if (c->in_callback) {
 		/* Whoever called us still holds c. */
 		c->is_freed = true;

@@ -50,12 +50,6 @@ struct conn *conn_connect(struct loop *loop, struct tls *tls,
 void conn_free(struct conn *conn);
 
 /*
- * The same without a word of TLS: to the peer, if it is still there, the
- * connection is lost, and not ended.
- */
-void conn_drop(struct conn *conn);
-
-/*
  * Read decrypted bytes.  Returns how many, or E_AGAIN, E_EOF, or the final
  * error, which conn_error() explains.  Call until E_AGAIN: a DATA event
  * comes once for what has arrived.

@@ -26,7 +26,7 @@ static void
 drop_conn(struct capture *c)
 {
 	stream_set_conn(&c->stream, NULL);
-	conn_drop(c->conn);
+	conn_free(c->conn);
 	c->conn = NULL;
 	frame_reader_free(c->reader);
 	c->reader = NULL;
