@@ -231,13 +231,13 @@ collect_ask_resume(struct collect *c)
 }
 
 static void
-report_found(struct collect *c, const char *how)
+report_found(struct collect *c, bool is_anew)
 {
 	double gone = (double)mono_diff_ns(clock_mono(), c->link.lost) / NS_PER_S;
 	char text[ADDRESS_HOST_LEN + 120];
 
-	snprintf(text, sizeof(text), "%s: connected again after %.1f s: %s",
-	    sensor_name(c->sensor), gone, how);
+	snprintf(text, sizeof(text), "%s: connected again after %.1f s: the capture %s",
+	    sensor_name(c->sensor), gone, is_anew ? "begins anew" : "is resumed");
 	collect_report(c, text);
 }
 
@@ -259,7 +259,7 @@ tell_missing(struct collect *c, uint64_t now_at)
 void
 collect_link_found(struct collect *c, const struct msg_started *started, bool is_anew)
 {
-	report_found(c, is_anew ? "the capture begins anew" : "the capture goes on");
+	report_found(c, is_anew);
 	if (!is_anew)
 		tell_missing(c, started->announcements);
 	c->link.is_lost = false;

@@ -249,7 +249,8 @@ sensor_reconnect(struct sensor *s, struct addrinfo *addresses)
 		freeaddrinfo(s->addresses);
 		s->addresses = addresses;
 	}
-	conn_free(s->conn);
+	/* The agent, should it still be there, is to wait for us. */
+	conn_abandon(s->conn);
 	s->conn = NULL;
 	s->next = s->addresses;
 	s->connect_ms = RECONNECT_MS;

@@ -50,6 +50,12 @@ struct conn *conn_connect(struct loop *loop, struct tls *tls,
 void conn_free(struct conn *conn);
 
 /*
+ * The same, but never with a TLS close: to the peer, if it is still there, the
+ * connection is lost and not ended.
+ */
+void conn_abandon(struct conn *conn);
+
+/*
  * Read decrypted bytes.  Returns how many, or E_AGAIN, E_EOF, or the final
  * error, which conn_error() explains.  Call until E_AGAIN: a DATA event
  * comes once for what has arrived.
