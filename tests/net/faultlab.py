@@ -22,7 +22,7 @@ SEED = int(os.environ.get("CAPTEST_SEED") or random.SystemRandom().getrandbits(3
 
 # What the client says; its exact words are not these tests' business.
 LOST = r"^capclient: .*connection (lost|closed).*trying again"
-RESUMED = r"^capclient: .*connected again.*goes on"
+RESUMED = r"^capclient: .*connected again.*\bresumed\b"
 NOT_CAPTURED = r"^capclient: nothing was captured from"
 ANEW = r"^capclient: .*\banew\b"
 
