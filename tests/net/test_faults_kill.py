@@ -122,10 +122,10 @@ def test_a_client_that_is_never_resumed_is_not_waited_for_longer_than_the_linger
 
 
 def test_the_file_is_readable_at_any_moment(lab, agent):
-    run = Run(lab, *ARGS)
+    run = Run(lab, *ARGS, rate=5000)
     last = 0
-    for _ in range(20 if LONG else 5):
-        run.pass_by(3000)
+    for _ in range(20 if LONG else 4):
+        run.pass_by(1000)
         packets = len(is_readable(lab, run.path).packets)
         assert packets >= last
         last = packets
