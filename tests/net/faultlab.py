@@ -193,10 +193,15 @@ def kill_agent(agent, victim):
 
 # --- what readers of the file see ---
 
-def is_readable(lab, path):
-    """tshark and we read a copy of a file that may still be written."""
-    copy = lab.file("copy.pcapng")
+def snapshot(lab, path):
+    """A copy of a file that may still be written, for check_snapshot()."""
+    copy = lab.file(f"snapshot-{time.monotonic_ns()}.pcapng")
     shutil.copyfile(path, copy)
+    return copy
+
+
+def check_snapshot(copy):
+    """tshark and we read it, up to a last block that may be cut short; the File."""
     file = faults.File(copy, may_be_cut=True)
     done = subprocess.run(["tshark", "-n", "-r", copy, "-T", "fields", "-e", "frame.number"],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, text=True)
@@ -204,6 +209,10 @@ def is_readable(lab, path):
     assert len(done.stdout.splitlines()) == len(file.packets), done.stderr
     os.unlink(copy)
     return file
+
+
+def is_readable(lab, path):
+    return check_snapshot(snapshot(lab, path))
 
 
 def check_readers(path, packets):

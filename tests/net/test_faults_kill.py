@@ -4,8 +4,8 @@ import time
 import pytest
 
 import faults
-from faultlab import (ANEW, LONG, LOST, NOT_CAPTURED, Run, is_readable, kill_agent, none_lost, note,
-                      rng_of, wall_ns)
+from faultlab import (ANEW, LONG, LOST, NOT_CAPTURED, Run, check_snapshot, is_readable, kill_agent,
+                      none_lost, note, rng_of, snapshot, wall_ns)
 from lab import eventually
 
 ARGS = ("--heartbeat", "1s", "--log-size", "64MiB")
@@ -20,9 +20,10 @@ def test_a_client_killed_at_random_moments_goes_on_without_a_loss(lab, agent):
         for i in range(KILLS):
             run.pass_by(rng.randrange(0, 8000))
             run.client.kill()
-            if i % 4 == 0:
-                is_readable(lab, run.path)
+            copy = snapshot(lab, run.path) if i % (KILLS // 4) == 0 else None
             run.resume()
+            if copy:
+                check_snapshot(copy)
         run.pass_by(5000)
         return run.end(name=f"{KILLS} kills of the client")
 

@@ -6,8 +6,8 @@ import os
 import time
 
 import faults
-from faultlab import (ANEW, Run, blackhole, client_ports, cut, is_readable, kill_agent,
-                      link_down, note, reset, rng_of, stay, stopped)
+from faultlab import (ANEW, Run, blackhole, check_snapshot, client_ports, cut, kill_agent,
+                      link_down, note, reset, rng_of, snapshot, stay, stopped)
 
 SOAK = int(os.environ.get("CAPTEST_SOAK") or 0)
 # An hour at this rate is a file that the checker reads in a minute.
@@ -56,10 +56,11 @@ class Soak:
 
     def client_killed(self):
         self.run.client.kill()
-        if self.rng.random() < 0.1:
-            is_readable(self.lab, self.run.path)
+        copy = snapshot(self.lab, self.run.path) if self.rng.random() < 0.1 else None
         stay(self.rng.uniform(0, 3))
         self.run.resume()
+        if copy:
+            check_snapshot(copy)
 
     def agent_killed(self):
         anew = self.run.count_said(ANEW)
