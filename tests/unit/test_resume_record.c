@@ -385,6 +385,7 @@ what_is_no_record_is_left_as_it_is(void **state)
 	static const char *const cases[] = {
 		"echo precious > x.pcapng.resume",
 		"echo precious > y && ln -s y x.pcapng.resume",
+		"ln -s y x.pcapng.resume",
 		"printf 'capclient-rsm 1' > x.pcapng.resume",
 		"printf 'capclient-rsm 2\\0' > x.pcapng.resume",
 		"head -c 100000 /dev/zero > x.pcapng.resume",
