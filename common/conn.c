@@ -62,6 +62,14 @@ conn_free(struct conn *c)
 	conn_destroy(c);
 }
 
+void
+conn_break(struct conn *c)
+{
+	if (c != NULL)
+		c->state = CONN_DEAD;
+	conn_free(c);
+}
+
 /* Report; false when the callback freed c, which is then gone. */
 static bool
 emit(struct conn *c, enum conn_event event)

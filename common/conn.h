@@ -49,6 +49,9 @@ struct conn *conn_connect(struct loop *loop, struct tls *tls,
  */
 void conn_free(struct conn *conn);
 
+/* The same without a TLS close: to the peer it looks lost, not ended. */
+void conn_break(struct conn *conn);
+
 /*
  * Read decrypted bytes.  Returns how many, or E_AGAIN, E_EOF, or the final
  * error, which conn_error() explains.  Call until E_AGAIN: a DATA event

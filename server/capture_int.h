@@ -282,7 +282,10 @@ void capture_on_tick(void *arg);
 /* conn is attached: serve it from now on. */
 void capture_begin_conn(struct capture *c);
 
-/* The connection is gone, or no longer of use: linger, or end. */
+/*
+ * The connection is gone, or no longer of use: linger, or end.  why is for the
+ * log; NULL: it took nothing more.
+ */
 void capture_lose_conn(struct capture *c, const char *why);
 void capture_on_linger_timer(void *arg);
 
