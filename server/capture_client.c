@@ -88,6 +88,8 @@ capture_flush(struct capture *c)
 	c->state = CAPTURE_FLUSHING;
 	loop_timer_stop(c->busy_timer);
 	capture_watch_rings(c);
+	if (c->conn == NULL)
+		capture_rings_close(c);
 	capture_pump(c);
 }
 

@@ -41,6 +41,8 @@ drop_conn(struct capture *c)
 static void
 begin_linger(struct capture *c)
 {
+	if (c->state == CAPTURE_FLUSHING)
+		capture_rings_close(c);
 	batch_log_set_reason(c->log, GAP_DISCONNECTED);
 	loop_timer_set(c->linger_timer, (int64_t)c->started.linger_ms * NS_PER_MS);
 }

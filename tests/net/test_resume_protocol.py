@@ -175,6 +175,7 @@ def test_an_end_that_nobody_saw_waits_for_its_client(lab, agent, taker):
     taker.cut("closed")
     lab.sender().send(*frames.numbered(20))
     eventually(lambda: log_lines(agent, "to come back"), 10, "the loss")
+    eventually(lambda: lab.net.promiscuity() == 0, 10, "nothing open that nobody needs")
     for _ in range(2):
         taker.numbers, taker.next, taker.ended = [], 1, None
         taker.resume()

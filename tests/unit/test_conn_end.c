@@ -253,6 +253,20 @@ an_end_without_tls_close_is_an_error(void **state)
 }
 
 static void
+what_is_broken_off_looks_lost_and_not_ended(void **state)
+{
+	struct conn_lab *lab = *state;
+
+	conn_lab_secure(lab);
+	conn_break(lab->agent.conn);
+	lab->agent.conn = NULL;
+	loop_lab_until_set(lab->loop, &lab->client.is_over);
+	assert_int_equal(lab->client.seen[CONN_EV_ERROR], 1);
+	assert_int_equal(lab->client.err.code, E_PEERGONE);
+	conn_break(NULL);
+}
+
+static void
 a_closed_port_is_unreachable(void **state)
 {
 	struct conn_lab *lab = *state;
@@ -494,6 +508,7 @@ main(void)
 		IN_LAB(it_may_be_freed_on_an_error),
 		IN_LAB(reset_of_the_peer_is_an_error_that_says_so),
 		IN_LAB(an_end_without_tls_close_is_an_error),
+		IN_LAB(what_is_broken_off_looks_lost_and_not_ended),
 		IN_LAB(a_closed_port_is_unreachable),
 		IN_LAB(a_plain_http_request_is_refused),
 		IN_LAB(garbage_is_refused),
