@@ -181,6 +181,8 @@ static int
 take_started(struct capture *c, const struct msg_started *started, struct err *err)
 {
 	c->started = *started;
+	/* Packets begin here: what waits for rings that are slow is no news. */
+	c->watermark = started->start;
 	c->started.interfaces = NULL;
 	c->started.n_interfaces = 0;
 	for (uint32_t i = 0; i < started->n_interfaces; i++) {

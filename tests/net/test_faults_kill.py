@@ -4,8 +4,8 @@ import time
 import pytest
 
 import faults
-from faultlab import (ANEW, LONG, LOST, Run, is_readable, kill_agent, none_lost, note, rng_of,
-                      wall_ns)
+from faultlab import (ANEW, LONG, LOST, NOT_CAPTURED, Run, is_readable, kill_agent, none_lost, note,
+                      rng_of, wall_ns)
 from lab import eventually
 
 ARGS = ("--heartbeat", "1s", "--log-size", "64MiB")
@@ -56,6 +56,7 @@ def test_a_client_that_is_resumed_after_the_linger_has_a_hole(lab, agent):
     eventually(lambda: lab.net.promiscuity() == 0, 15, "end of the linger")
     run.pass_by(5000)
     run.resume()
+    run.said(NOT_CAPTURED)
     end = wall_ns()
     run.pass_by(5000)
     verdict = run.end(name="client killed for longer than the linger")
@@ -96,6 +97,7 @@ def test_both_killed_and_started_again_are_one_file_with_a_hole(lab):
     is_readable(lab, run.path)
     lab.agent()
     run.resume()
+    run.said(NOT_CAPTURED)
     end = wall_ns()
     run.pass_by(10000)
     verdict = run.end(name="both killed")
@@ -120,10 +122,10 @@ def test_a_client_that_is_never_resumed_is_not_waited_for_longer_than_the_linger
 
 
 def test_the_file_is_readable_at_any_moment(lab, agent):
-    run = Run(lab, *ARGS)
+    run = Run(lab, *ARGS, rate=5000)
     last = 0
-    for _ in range(20 if LONG else 5):
-        run.pass_by(3000)
+    for _ in range(20 if LONG else 4):
+        run.pass_by(1000)
         packets = len(is_readable(lab, run.path).packets)
         assert packets >= last
         last = packets

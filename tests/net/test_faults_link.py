@@ -134,7 +134,7 @@ def test_an_outage_that_the_log_does_not_hold_is_counted(lab, agent):
     run = Run(lab, "--heartbeat", "1s", "--log-size", "2MiB")
     run.pass_by(10000)
     with cut(lab):
-        stay(5)
+        stay(3)
     run.said(RESUMED)
     run.pass_by(10000)
     verdict = run.end(name="cut, small log")

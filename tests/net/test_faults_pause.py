@@ -61,10 +61,10 @@ class PipedRun(Run):
 
 def test_a_reader_that_stops_for_long_costs_no_connection(lab, agent):
     def attempt():
-        run = PipedRun(lab, "--heartbeat", "2s", "--log-size", "256MiB")
+        run = PipedRun(lab, "--heartbeat", "1s", "--log-size", "256MiB")
         run.pass_by(10000)
         with stopped(run.reader.pid):
-            stay(30 if LONG else 6)
+            stay(30 if LONG else 4)
         run.pass_by(10000)
         assert run.count_said(LOST) == 0, run.client.report()
         return run.end(name="reader of -w - stopped")
@@ -73,10 +73,10 @@ def test_a_reader_that_stops_for_long_costs_no_connection(lab, agent):
 
 
 def test_a_reader_that_stops_for_longer_than_the_log_lasts_is_told_what_it_missed(lab, agent):
-    run = PipedRun(lab, "--heartbeat", "2s", *SMALL)
+    run = PipedRun(lab, "--heartbeat", "1s", *SMALL, size=1000)
     run.pass_by(10000)
     with stopped(run.reader.pid):
-        run.pass_by(200000, 60)
+        run.pass_by(60000, 60)
     run.pass_by(10000)
     assert run.count_said(LOST) == 0, run.client.report()
     verdict = run.end(name="reader of -w - stopped, small log")

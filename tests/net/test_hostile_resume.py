@@ -168,7 +168,7 @@ def test_an_acknowledgement_from_the_future_is_none_after_a_resume_either(lab, a
 def test_a_storm_of_resumes_leaves_one_capture_and_no_descriptors(lab, agent, witness, lingering):
     before = len(os.listdir(f"/proc/{agent.net_pid}/fd"))
     conns = []
-    for i in range(1000 if LONG else 100):
+    for i in range(1000 if LONG else 40):
         conn, number, fields = lingering.ask()
         assert number == wire.STARTED, (i, wire.error_of(fields))
         conns.append(conn)
