@@ -183,6 +183,9 @@ collect_settle(struct collect *c)
 		return;
 	collect_report_gaps(c);
 	collect_report_hidden(c);
+	/* The agent had no last word. */
+	if (!ledger_is_settled(&c->ledger))
+		ledger_end_epoch(&c->ledger);
 	ledger_summary(&c->ledger, &summary);
 	judge(c, &summary);
 	if (c->opt->json)

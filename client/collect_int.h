@@ -221,6 +221,9 @@ int collect_declare_known(struct collect *c, struct err *err) MUST_CHECK;
 int collect_restore_interfaces(struct collect *c, const struct resume_state *state,
     struct err *err) MUST_CHECK;
 
+/* The lines about what is captured. */
+void collect_report_listening(struct collect *c, const struct msg_started *started);
+
 void collect_on_interface_added(const struct msg_interface_added *added, void *arg);
 
 /*

@@ -105,6 +105,14 @@ report_listening(struct collect *c, const struct msg_capture_interface *iface,
 	    snaplen);
 }
 
+void
+collect_report_listening(struct collect *c, const struct msg_started *started)
+{
+	for (uint32_t i = 0; i < started->n_interfaces; i++)
+		report_listening(c, &started->interfaces[i],
+		    c->interfaces[c->map[i]].snaplen);
+}
+
 int
 collect_set_place(struct collect *c, uint32_t iface, enum filter_place place,
     struct err *err)
@@ -216,7 +224,7 @@ map_next(struct collect *c, const struct msg_capture_interface *iface, bool is_a
 
 	if (rc == E_OK)
 		rc = append_to_map(c, row, err);
-	if (rc == E_OK && !is_known)
+	if (rc == E_OK && !is_known && c->state != COLLECT_CONNECTING)
 		report_listening(c, iface, c->interfaces[row].snaplen);
 	return rc;
 }

@@ -239,8 +239,9 @@ report_resumed(struct collect *c)
 {
 	char text[ERR_WHAT_LEN];
 
-	snprintf(text, sizeof(text), "'%.150s': goes on behind its packet %" PRIu64,
-	    c->opt->output, c->written);
+	snprintf(text, sizeof(text), "'%.150s': resumed behind its packet %" PRIu64 "%s",
+	    c->opt->output, c->written,
+	    c->capture.is_asked ? "" : ": the capture begins anew");
 	collect_report(c, text);
 }
 
@@ -319,8 +320,10 @@ collect_on_started(const struct msg_started *started, void *arg)
 		report_sizes(c, started);
 	/* Wireshark opens its window when it has the interfaces. */
 	outputs_flush(c->out);
-	if (c->state == COLLECT_CONNECTING)
+	if (c->state == COLLECT_CONNECTING) {
+		collect_report_listening(c, started);
 		begin_running(c);
+	}
 	if (c->wants_change)
 		collect_change_filter(c);
 	collect_compile_missing(c);

@@ -148,7 +148,8 @@ on_watermark(const struct msg_watermark *watermark, void *arg)
 
 	if (c->state >= COLLECT_FLUSHING)
 		return;
-	c->through = watermark->time;
+	if (watermark->time.ns > c->through.ns)
+		c->through = watermark->time;
 	if (!c->output_dead && !c->reader_gone)
 		collect_mark_quiet(c);
 }

@@ -250,7 +250,7 @@ sensor_reconnect(struct sensor *s, struct addrinfo *addresses)
 		s->addresses = addresses;
 	}
 	/* The agent, should it still be there, is to wait for us. */
-	conn_abandon(s->conn);
+	conn_break(s->conn);
 	s->conn = NULL;
 	s->next = s->addresses;
 	s->connect_ms = RECONNECT_MS;

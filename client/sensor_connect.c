@@ -53,7 +53,8 @@ lost(struct sensor *s, const struct err *err)
 {
 	struct err copy;
 
-	err_set(&copy, err->code, "%s: %.200s", s->name, err->what);
+	err_set(&copy, err->code, s->state < SENSOR_READY ? "%s: %.200s" :
+	    "%s: connection lost: %.180s", s->name, err->what);
 	/* Another address may do better, but not another handshake. */
 	if (s->state == SENSOR_CONNECTING && err->code == E_UNREACHABLE) {
 		s->last_err = copy;

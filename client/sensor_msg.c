@@ -44,7 +44,7 @@ take_started(struct sensor *s, const struct msg_started *started)
 	s->announcements = started->announcements;
 	s->old_changes = s->asked_change == 0 ? started->update_number : 0;
 	s->heartbeat_ms = started->heartbeat_ms;
-	s->watermark = started->start;
+	s->watermark.ns = INT64_MIN;
 	sensor_start_ticking(s);
 	conn_set_liveness(s->conn, s->heartbeat_ms, CONN_DROP_STALLED);
 	sensor_set_state(s, SENSOR_STREAMING, 0);

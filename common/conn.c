@@ -63,9 +63,9 @@ conn_free(struct conn *c)
 }
 
 void
-conn_abandon(struct conn *c)
+conn_break(struct conn *c)
 {
-	if (c != NULL && c->state == CONN_OPEN)
+	if (c != NULL)
 		c->state = CONN_DEAD;
 	conn_free(c);
 }

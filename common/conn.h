@@ -49,11 +49,8 @@ struct conn *conn_connect(struct loop *loop, struct tls *tls,
  */
 void conn_free(struct conn *conn);
 
-/*
- * The same, but never with a TLS close: to the peer, if it is still there, the
- * connection is lost and not ended.
- */
-void conn_abandon(struct conn *conn);
+/* The same without a TLS close: to the peer it looks lost, not ended. */
+void conn_break(struct conn *conn);
 
 /*
  * Read decrypted bytes.  Returns how many, or E_AGAIN, E_EOF, or the final

@@ -24,10 +24,8 @@ capture_end_is_late(void *arg)
 {
 	struct capture *c = arg;
 
-	log_warn(LOG_CAPTURE, "end: the client did not %s in time: "
-	    "connection dropped", c->state < CAPTURE_CLOSING ?
-	    "take what was left" : "close");
-	capture_lose_conn(c, "not closed");
+	/* A client that has everything, and does not close, is no news. */
+	capture_lose_conn(c, "end: the client did not take in time what was left");
 }
 
 /* The last message is queued: when it is gone, the client has to close. */
@@ -46,7 +44,7 @@ void
 capture_send(struct capture *c, const struct msg *msg)
 {
 	if (c->conn != NULL && stream_send(c->conn, msg) != E_OK)
-		capture_lose_conn(c, "send");
+		capture_lose_conn(c, NULL);
 }
 
 static void
@@ -76,7 +74,7 @@ capture_pump(struct capture *c)
 	if (!capture_tell_news(c))
 		return;
 	if (stream_pump(&c->stream) != E_OK) {
-		capture_lose_conn(c, "send");
+		capture_lose_conn(c, NULL);
 		return;
 	}
 	if (c->state == CAPTURE_FLUSHING && !batch_log_has_next(c->log))
@@ -90,6 +88,8 @@ capture_flush(struct capture *c)
 	c->state = CAPTURE_FLUSHING;
 	loop_timer_stop(c->busy_timer);
 	capture_watch_rings(c);
+	if (c->conn == NULL)
+		capture_rings_close(c);
 	capture_pump(c);
 }
 
@@ -289,9 +289,7 @@ capture_on_conn(struct conn *conn, enum conn_event event, void *arg)
 		capture_die(c);
 		return;
 	case CONN_EV_ERROR:
-		if (c->state < CAPTURE_CLOSING)
-			log_warn(LOG_CAPTURE, "%s", conn_error(conn)->what);
-		capture_lose_conn(c, "broken");
+		capture_lose_conn(c, conn_error(conn)->what);
 		return;
 	}
 }

@@ -26,7 +26,7 @@ static void
 drop_conn(struct capture *c)
 {
 	stream_set_conn(&c->stream, NULL);
-	conn_free(c->conn);
+	conn_break(c->conn);
 	c->conn = NULL;
 	frame_reader_free(c->reader);
 	c->reader = NULL;
@@ -41,6 +41,8 @@ drop_conn(struct capture *c)
 static void
 begin_linger(struct capture *c)
 {
+	if (c->state == CAPTURE_FLUSHING)
+		capture_rings_close(c);
 	batch_log_set_reason(c->log, GAP_DISCONNECTED);
 	loop_timer_set(c->linger_timer, (int64_t)c->started.linger_ms * NS_PER_MS);
 }
@@ -50,13 +52,17 @@ capture_lose_conn(struct capture *c, const char *why)
 {
 	if (c->state == CAPTURE_DEAD || c->conn == NULL)
 		return;
+	if (why == NULL)
+		why = conn_error(c->conn)->code != E_OK ?
+		    conn_error(c->conn)->what : "send: out of memory";
 	if (c->started.linger_ms == 0 || c->is_refused || c->is_agent_ending) {
+		if (c->state < CAPTURE_CLOSING)
+			log_warn(LOG_CAPTURE, "%s: connection dropped", why);
 		capture_die(c);
 		return;
 	}
-	log_info(LOG_CAPTURE, "connection lost (%s): waiting %u.%03u s for the client "
-	    "to come back", why, c->started.linger_ms / 1000,
-	    c->started.linger_ms % 1000);
+	log_warn(LOG_CAPTURE, "%s: waiting %u.%03u s for the client to come back", why,
+	    c->started.linger_ms / 1000, c->started.linger_ms % 1000);
 	drop_conn(c);
 	begin_linger(c);
 }
@@ -198,7 +204,7 @@ capture_obey_resume(struct capture *c, struct capture_order *order)
 	rc = conn_send(c->conn, frame, len);
 	free(frame);
 	if (rc != E_OK) {
-		capture_lose_conn(c, "send");
+		capture_lose_conn(c, NULL);
 		return;
 	}
 	/* What came behind Resume is in the reader already. */

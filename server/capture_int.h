@@ -209,8 +209,14 @@ void capture_on_leave_timer(void *arg);
 void capture_look_for_lost(struct capture *c);
 void capture_on_lost_timer(void *arg);
 
-/* Unmap and close; the owner is told so while the capture runs. */
+/* Unmap and close; only its counters are left. */
 void capture_ring_close(struct capture_ring *r);
+
+/*
+ * All of them, with word to the owner: everything is in the log, and the wait
+ * for a client may be long.
+ */
+void capture_rings_close(struct capture *c);
 
 /* --- capture_filter.c --- */
 
@@ -282,7 +288,10 @@ void capture_on_tick(void *arg);
 /* conn is attached: serve it from now on. */
 void capture_begin_conn(struct capture *c);
 
-/* The connection is gone, or no longer of use: linger, or end. */
+/*
+ * The connection is gone, or no longer of use: linger, or end.  why is for the
+ * log; NULL: it took nothing more.
+ */
 void capture_lose_conn(struct capture *c, const char *why);
 void capture_on_linger_timer(void *arg);
 

@@ -203,6 +203,21 @@ capture_on_leave_timer(void *arg)
 }
 
 void
+capture_rings_close(struct capture *c)
+{
+	capture_read_stats(c);
+	capture_read_nic(c);
+	for (uint32_t i = 0; i < c->n_rings; i++) {
+		struct capture_ring *r = c->rings[i];
+
+		if (r->state == CAPTURE_RING_CLOSED)
+			continue;
+		capture_ring_close(r);
+		mailbox_post(c->owner, &r->closed_mail.mail);
+	}
+}
+
+void
 capture_interface_tell(struct capture *c, enum capture_event kind,
     uint32_t iface, const char *text)
 {

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
 
 int
 capture_news_add_interface(struct capture *c, const struct msg_capture_interface *info)
@@ -78,7 +77,7 @@ capture_announce(struct capture *c, const struct msg *msg)
 	if (c->conn != NULL && c->n_announced < gone) {
 		/* Without a Resume nobody counts them. */
 		if (c->started.has_token) {
-			capture_lose_conn(c, "the client does not read what is announced");
+			capture_lose_conn(c, "the client reads nothing of what is announced");
 			return;
 		}
 		c->n_announced = gone;
@@ -125,7 +124,7 @@ capture_tell_news(struct capture *c)
 		    tell_announcement(c);
 
 		if (rc != E_OK) {
-			capture_lose_conn(c, "send");
+			capture_lose_conn(c, NULL);
 			return false;
 		}
 	}

@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 
-#include "common/log.h"
 
 enum {
 	/* A tick so late: this process, or its host, slept. */
@@ -133,13 +132,13 @@ void
 capture_on_tick(void *arg)
 {
 	struct capture *c = arg;
+	char why[64];
 
 	loop_timer_set(c->tick_timer, (int64_t)PROTO_WATERMARK_MS * NS_PER_MS);
 	if (is_silent(c)) {
-		log_warn(LOG_CAPTURE, "the client fell silent for %u.%03u s: connection "
-		    "dropped", c->started.heartbeat_ms / 1000,
-		    c->started.heartbeat_ms % 1000);
-		capture_lose_conn(c, "silence");
+		snprintf(why, sizeof(why), "the client fell silent for %u.%03u s",
+		    c->started.heartbeat_ms / 1000, c->started.heartbeat_ms % 1000);
+		capture_lose_conn(c, why);
 		return;
 	}
 	if (is_over(c))

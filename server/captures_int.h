@@ -5,7 +5,7 @@
  * of them, captures_update.c changes the client's filters, captures_links.c
  * follows what becomes of their interfaces, captures_places.c other namespaces,
  * captures_look.c finds and opens those that come later, captures_refused.c
- * remembers those that cannot be.
+ * remembers those that cannot be, captures_resume.c finds the one to resume.
  *
  * Of one capture these do one thing at a time (captures_go_on()): a socket is
  * never opened with a filter that is being replaced.

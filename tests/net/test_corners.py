@@ -134,7 +134,8 @@ def test_a_cut_inside_a_cooked_header_keeps_both_lengths_right(lab, agent, snapl
 def test_promiscuous_mode_is_counted_and_ends_with_killed_processes(lab):
     """Nothing is left to be undone: the membership is the socket's."""
     agent = lab.agent()
-    clients = [lab.capture("-i", "cap0", "-w", lab.file(f"{i}.pcapng")) for i in range(3)]
+    clients = [lab.capture("-i", "cap0", "-w", lab.file(f"{i}.pcapng"), "--linger", "0")
+               for i in range(3)]
     assert lab.net.promiscuity() == 3
     # By another program, whose own it stays.
     sock = lab.sender(ns=lab.net.sensor, iface="cap0").sock

@@ -188,6 +188,11 @@ def test_an_acknowledgement_of_what_never_came_ends_the_capture(lab, agent, witn
 
 
 def test_connections_cut_at_every_stage_leave_nothing(lab, agent, witness, pki):
+    # Its capture's thread runs, with all that it opens.
+    size = os.path.getsize(witness.path)
+    witness.send()
+    eventually(lambda: os.path.getsize(witness.path) >= size + 50 * 60, 10,
+               "packets of the witness")
     before = len(os.listdir(f"/proc/{agent.net_pid}/fd"))
     for stage in range(4):
         for _ in range(5):

@@ -102,7 +102,7 @@ def small_disk(lab):
 @pytest.mark.parametrize("suffix", ["pcapng", "pcap"])
 def test_a_full_disk_leaves_whole_packets_and_says_so(lab, agent, small_disk, suffix):
     path = os.path.join(small_disk, f"a.{suffix}")
-    client = lab.capture("-i", "cap0", "-w", path)
+    client = lab.capture("-i", "cap0", "-w", path, "--on-full", "stop")
     lab.sender().send(*frames.numbered(1000, size=1000))
     assert client.wait(20) == 7
     assert len(client.errors()) == 1, client.err.text()

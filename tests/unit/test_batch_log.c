@@ -495,6 +495,10 @@ a_batch_that_is_being_sent_keeps_its_room(void **state)
 	append(log, 3, 3, E_OK);		/* in the place of 2: 1 gives no room */
 	assert_next_gap(log, 2, 2);
 	assert_next_batch(log, 3);
+	assert_seek(log, 1, E_OK);		/* it was not given up for nothing */
+	assert_next_batch(log, 1);
+	assert_next_gap(log, 2, 2);
+	assert_next_batch(log, 3);
 	assert_int_equal(batch_log_ack(log, 3), E_OK);
 	assert_true(batch_log_bytes(log) >= item.batch->mem_bytes);
 	append(log, 4, 4, E_OK);

@@ -1,5 +1,6 @@
 /* common/conn: how connections end, and what is said about it. */
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,6 +24,55 @@ both_are_over(void *arg)
 	struct conn_lab *lab = arg;
 
 	return lab->agent.is_over && lab->client.is_over;
+}
+
+/* --- a peer that does not answer --- */
+
+static int
+option_of(const struct conn *conn, int level, int name)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	assert_int_equal(getsockopt(conn->fd, level, name, &value, &len), 0);
+	return value;
+}
+
+static void
+a_dead_peer_is_found_in_about_the_time_asked_for(void **state)
+{
+	static const struct { uint32_t dead_after_ms; int least_s, most_s; } cases[] = {
+		{ 1000, 2, 4 }, { 2500, 3, 4 }, { 6000, 6, 6 }, { 60000, 60, 60 },
+		{ 3600 * 1000, 3600, 3600 },
+	};
+	struct conn_lab *lab = *state;
+	struct conn *conn;
+
+	conn_lab_secure(lab);
+	conn = lab->agent.conn;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		int s;
+
+		conn_set_liveness(conn, cases[i].dead_after_ms, CONN_KEEP_STALLED);
+		s = option_of(conn, IPPROTO_TCP, TCP_KEEPIDLE) +
+		    option_of(conn, IPPROTO_TCP, TCP_KEEPINTVL) *
+		    option_of(conn, IPPROTO_TCP, TCP_KEEPCNT);
+		assert_true(s >= cases[i].least_s && s <= cases[i].most_s);
+		assert_int_equal(option_of(conn, SOL_SOCKET, SO_KEEPALIVE), 1);
+	}
+}
+
+static void
+only_who_asks_drops_a_peer_that_reads_nothing(void **state)
+{
+	struct conn_lab *lab = *state;
+
+	conn_lab_secure(lab);
+	conn_set_liveness(lab->agent.conn, 6000, CONN_KEEP_STALLED);
+	conn_set_liveness(lab->client.conn, 6000, CONN_DROP_STALLED);
+	assert_int_equal(option_of(lab->agent.conn, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+	assert_int_equal(option_of(lab->client.conn, IPPROTO_TCP, TCP_USER_TIMEOUT),
+	    6000);
 }
 
 /* --- in order --- */
@@ -200,6 +250,20 @@ an_end_without_tls_close_is_an_error(void **state)
 	loop_lab_until_set(lab->loop, &lab->agent.is_over);
 	assert_int_equal(lab->agent.seen[CONN_EV_ERROR], 1);
 	assert_int_equal(lab->agent.err.code, E_PEERGONE);
+}
+
+static void
+what_is_broken_off_looks_lost_and_not_ended(void **state)
+{
+	struct conn_lab *lab = *state;
+
+	conn_lab_secure(lab);
+	conn_break(lab->agent.conn);
+	lab->agent.conn = NULL;
+	loop_lab_until_set(lab->loop, &lab->client.is_over);
+	assert_int_equal(lab->client.seen[CONN_EV_ERROR], 1);
+	assert_int_equal(lab->client.err.code, E_PEERGONE);
+	conn_break(NULL);
 }
 
 static void
@@ -431,6 +495,8 @@ main(void)
 {
 #define IN_LAB(test) cmocka_unit_test_setup_teardown(test, conn_lab_open, conn_lab_close)
 	const struct CMUnitTest tests[] = {
+		IN_LAB(a_dead_peer_is_found_in_about_the_time_asked_for),
+		IN_LAB(only_who_asks_drops_a_peer_that_reads_nothing),
 		IN_LAB(finish_sends_everything_and_the_peer_sees_the_end),
 		IN_LAB(finish_waits_for_a_peer_only_a_moment),
 		IN_LAB(an_end_read_outside_a_callback_is_reported_too),
@@ -442,6 +508,7 @@ main(void)
 		IN_LAB(it_may_be_freed_on_an_error),
 		IN_LAB(reset_of_the_peer_is_an_error_that_says_so),
 		IN_LAB(an_end_without_tls_close_is_an_error),
+		IN_LAB(what_is_broken_off_looks_lost_and_not_ended),
 		IN_LAB(a_closed_port_is_unreachable),
 		IN_LAB(a_plain_http_request_is_refused),
 		IN_LAB(garbage_is_refused),

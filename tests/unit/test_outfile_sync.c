@@ -12,6 +12,11 @@ static char synced[64];
 static int n_failures;		/* of the next syncs */
 static char failing;		/* of which file */
 
+/* What is to take the place of the file while it is copied. */
+static const char *intruder;
+
+int __real_fallocate(int fd, int mode, off_t at, off_t len);
+int __wrap_fallocate(int fd, int mode, off_t at, off_t len);
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
 int __real_fsync(int fd);
@@ -68,6 +73,22 @@ int
 __wrap_fsync(int fd)
 {
 	return note(fd, '!') == 0 ? __real_fsync(fd) : -1;
+}
+
+/* Before the copy. */
+int
+__wrap_fallocate(int fd, int mode, off_t at, off_t len)
+{
+	FILE *f;
+
+	if (intruder != NULL) {
+		f = fopen(intruder, "w");
+		assert_non_null(f);
+		fputs("precious", f);
+		fclose(f);
+		intruder = NULL;
+	}
+	return __real_fallocate(fd, mode, at, len);
 }
 
 /* Pages that are written once more, after a sync that failed. */
@@ -186,6 +207,24 @@ an_end_that_cannot_be_synced_is_an_error(void **state)
 	outfile_lab_finish(&lab);
 }
 
+static void
+who_comes_while_a_removed_file_is_copied_stays(void **state)
+{
+	struct outfile_lab lab;
+
+	(void)state;
+	start(&lab, false);
+	mark(&lab, 1);
+	intruder = lab.path;
+	outfile_lab_sh(&lab, "rm d/x.cap");
+	outfile_lab_await(&lab, OUTFILE_EV_STALLED);
+	assert_non_null(strstr(lab.stall.what, "another one is in its place"));
+	outfile_lab_sh(&lab, "grep -q precious d/x.cap && rm d/x.cap");
+	assert_int_equal(outfile_close(lab.out, -1, &lab.err), E_OK);
+	outfile_lab_assert_holds(&lab, "d/x.cap", 10);
+	outfile_lab_finish(&lab);
+}
+
 int
 main(void)
 {
@@ -194,6 +233,7 @@ main(void)
 		cmocka_unit_test(nothing_is_synced_unasked),
 		cmocka_unit_test(a_sync_that_fails_is_a_stall_and_its_data_is_written_again),
 		cmocka_unit_test(an_end_that_cannot_be_synced_is_an_error),
+		cmocka_unit_test(who_comes_while_a_removed_file_is_copied_stays),
 	};
 
 	signal(SIGXFSZ, SIG_IGN);

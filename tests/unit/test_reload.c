@@ -32,6 +32,7 @@ struct lab {
 	int		 program_fd, theirs;
 	struct net_child child;
 	struct reread	*reread;
+	pid_t		 reader;
 	struct priv_serve *serve;
 	struct reload	*reload;
 	union priv_msg	 got;
@@ -46,6 +47,24 @@ write_file(const char *path, const char *text, mode_t mode)
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	assert_int_equal(fchmod(fd, mode), 0);
 	close(fd);
+}
+
+/* Those of tests that failed may still be there. */
+static pid_t
+newest_child(void)
+{
+	char path[64];
+	FILE *f;
+	int pid = -1;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (fscanf(f, "%d", &pid) == 1)
+		;
+	fclose(f);
+	assert_int_not_equal(pid, -1);
+	return pid;
 }
 
 static void
@@ -104,6 +123,7 @@ lab_new(void)
 	};
 	if (reread_start(&job, &lab->reread, &err) != E_OK)
 		fail_msg("%s", err.what);
+	lab->reader = newest_child();
 	lab_boundary(lab);
 	config = (struct reload_config){
 		.reread = lab->reread, .serve = lab->serve, .child = &lab->child,
@@ -121,8 +141,7 @@ lab_free(struct lab *lab)
 	reload_free(lab->reload);
 	priv_serve_free(lab->serve);
 	reread_free(lab->reread);
-	while (wait(NULL) != -1)
-		;
+	assert_int_equal(waitpid(lab->reader, NULL, 0), lab->reader);
 	priv_mandatory_unref(lab->mandatory);
 	close(lab->program_fd);
 	close(lab->child.fd);
@@ -341,22 +360,6 @@ one_more_comes_also_behind_a_refusal(void **state)
 	lab_free(lab);
 }
 
-/* The only child of this process. */
-static pid_t
-find_child(void)
-{
-	char path[64];
-	FILE *f;
-	int pid = -1;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
-	f = fopen(path, "r");
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%d", &pid), 1);
-	fclose(f);
-	return pid;
-}
-
 static void
 without_the_reading_process_nothing_changes(void **state)
 {
@@ -364,7 +367,7 @@ without_the_reading_process_nothing_changes(void **state)
 	char text[64];
 
 	(void)state;
-	assert_int_equal(kill(find_child(), SIGKILL), 0);
+	assert_int_equal(kill(lab->reader, SIGKILL), 0);
 	write_file(lab->conf, "max-captures = 2\n", 0644);
 	for (int i = 0; i < 2; i++) {
 		hang_up(lab);

@@ -196,7 +196,8 @@ a_new_one_forgets_and_a_removed_one_is_gone(void **state)
 struct damage {
 	struct lab	*lab;
 	off_t		 at;
-	size_t		 len;		/* of the slot */
+	uint8_t		 whole[RESUME_SLOT_HEAD + 64];	/* the slot, behind it zeros */
+	size_t		 len;
 	const char	*text;		/* that the other slot says, or NULL */
 };
 
@@ -204,12 +205,16 @@ static void
 damaged_falls_back(const uint8_t *p, size_t len, void *arg)
 {
 	const struct damage *d = arg;
-	int fd = open(d->lab->record, O_WRONLY | O_CLOEXEC);
-	static const uint8_t zeros[RESUME_SLOT_HEAD + 64];
+	uint8_t bytes[sizeof(d->whole)] = { 0 };
+	int fd;
 
+	memcpy(bytes, p, len);
+	/* A byte replaced by the same one is no damage. */
+	if (memcmp(bytes, d->whole, sizeof(bytes)) == 0)
+		return;
+	fd = open(d->lab->record, O_WRONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
-	assert_int_equal(pwrite(fd, zeros, d->len, d->at), d->len);
-	assert_int_equal(pwrite(fd, p, len, d->at), len);
+	assert_int_equal(pwrite(fd, bytes, sizeof(bytes), d->at), sizeof(bytes));
 	close(fd);
 	assert_reopened_says(d->lab, 10, d->text);
 }
@@ -217,17 +222,16 @@ damaged_falls_back(const uint8_t *p, size_t len, void *arg)
 static void
 damage_newest(struct damage *d, int slot, const char *newest)
 {
-	uint8_t bytes[RESUME_SLOT_HEAD + 64];
 	int fd = open(d->lab->record, O_RDONLY | O_CLOEXEC);
 
 	d->at = SLOTS_AT + slot * STRIDE;
 	d->len = RESUME_SLOT_HEAD + strlen(newest);
 	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, bytes, d->len, d->at), d->len);
+	assert_int_equal(pread(fd, d->whole, d->len, d->at), d->len);
 	close(fd);
-	mutate_truncate(bytes, d->len, damaged_falls_back, d);
-	mutate_flip_bits(bytes, d->len, d->len, damaged_falls_back, d);
-	mutate_random(bytes, d->len, 200, 1, damaged_falls_back, d);
+	mutate_truncate(d->whole, d->len, damaged_falls_back, d);
+	mutate_flip_bits(d->whole, d->len, d->len, damaged_falls_back, d);
+	mutate_random(d->whole, d->len, 200, 1, damaged_falls_back, d);
 }
 
 static void
@@ -385,6 +389,7 @@ what_is_no_record_is_left_as_it_is(void **state)
 	static const char *const cases[] = {
 		"echo precious > x.pcapng.resume",
 		"echo precious > y && ln -s y x.pcapng.resume",
+		"ln -s y x.pcapng.resume",
 		"printf 'capclient-rsm 1' > x.pcapng.resume",
 		"printf 'capclient-rsm 2\\0' > x.pcapng.resume",
 		"head -c 100000 /dev/zero > x.pcapng.resume",
