@@ -236,6 +236,7 @@ sensor_resume_capture(struct sensor *s, const struct msg_resume *resume,
 
 	msg.resume = *resume;
 	s->resumed_at = resume->next_sequence;
+	s->resumed_id = resume->capture_id;
 	s->n_interfaces = n_interfaces;
 	s->announcements = resume->announcements;
 	sensor_set_state(s, SENSOR_STARTING, ANSWER_MS);

@@ -54,6 +54,7 @@ struct sensor {
 	uint64_t	 next_sequence, announcements;
 	struct wall_ns	 watermark;
 	uint64_t	 resumed_at;		/* sequence asked for; 0: a new capture */
+	uint64_t	 resumed_id;		/* capture asked for */
 	uint32_t	 n_interfaces;
 	uint32_t	 asked_change;		/* filter update without an answer; 0 */
 	uint32_t	 old_changes;		/* updates of whoever captured before us; 0 */

@@ -24,7 +24,8 @@ is_as_asked(const struct sensor *s, const struct msg_started *started)
 	if (s->resumed_at == 0)
 		return started->n_interfaces > 0 && started->next_sequence == 1 &&
 		    started->announcements == 0;
-	return started->n_interfaces >= s->n_interfaces &&
+	return started->capture_id == s->resumed_id &&
+	    started->n_interfaces >= s->n_interfaces &&
 	    started->next_sequence == s->resumed_at &&
 	    started->announcements >= s->announcements;
 }
