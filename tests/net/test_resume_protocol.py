@@ -1,4 +1,5 @@
 """What an agent keeps for a client whose connection broke, spoken by hand."""
+import contextlib
 import os
 import subprocess
 import time
@@ -7,6 +8,7 @@ import pytest
 
 import frames
 import wire
+from faultlab import stopped
 from lab import eventually, run
 from taker import Pinger, Taker, one, total
 
@@ -80,6 +82,25 @@ def test_a_line_that_loses_everything_is_noticed_and_resumed(lab, agent, taker):
     sender.send(*all_frames[200:])
     taker.take_until(lambda: len(taker.numbers) == 300)
     taker.check_all(300)
+    taker.close()
+
+
+@pytest.mark.parametrize("speaks", [True, False], ids=["speaks", "is_silent"])
+def test_an_agent_that_was_stopped_does_not_blame_its_client(lab, agent, taker, speaks):
+    """For three times the heartbeat: what the client says waits in its socket, or comes now."""
+    taker.start(heartbeat_ms=1000)
+    taker.ping()
+    taker.take_until(lambda: taker.watermark[1] > 0)
+    with stopped(agent.net_pid), Pinger(taker) if speaks else contextlib.nullcontext():
+        time.sleep(3)
+    with Pinger(taker):
+        lab.sender().send(*frames.numbered(50))
+        taker.take_until(lambda: len(taker.numbers) == 50)
+        # It has looked since.
+        for _ in range(2):
+            before = taker.watermark[1]
+            taker.take_until(lambda before=before: taker.watermark[1] > before)
+    assert log_lines(agent, "fell silent") == []
     taker.close()
 
 
