@@ -775,6 +775,27 @@ a_watermark_is_never_ahead_of_what_was_taken(void **state)
 }
 
 static void
+the_slowest_of_several_rings_holds_the_watermark(void **state)
+{
+	const int64_t s = NS_PER_S, ms = NS_PER_MS;
+	struct lab *lab = *state;
+
+	wall_now = 1000 * s;
+	start_with(lab, 3, (struct capture_config){ .wall = given_wall });
+	for (unsigned slow = 0; slow < 3; slow++) {
+		ring_fake_count_ahead(&ring_fakes[slow], 10);
+		put(lab, (slow + 1) % 3, 10, 100);
+		wall_now += 10 * s;
+		assert_int_equal(until_watermark(lab, 2 * slow + 1)->time.ns,
+		    wall_now - 252 * ms);
+		put(lab, slow, 10, 100);
+		wall_now += 10 * s;
+		assert_int_equal(until_watermark(lab, 2 * slow + 2)->time.ns,
+		    wall_now - 100 * ms);
+	}
+}
+
+static void
 no_watermark_comes_while_something_waits(void **state)
 {
 	struct lab *lab = *state;
@@ -876,6 +897,7 @@ main(void)
 		IN_LAB(stop_now_sends_nothing_of_what_is_left),
 		IN_LAB(stop_now_hurries_a_stop_that_waits),
 		IN_LAB(a_watermark_is_never_ahead_of_what_was_taken),
+		IN_LAB(the_slowest_of_several_rings_holds_the_watermark),
 		IN_LAB(no_watermark_comes_while_something_waits),
 		IN_LAB(rings_that_are_left_alone_hold_the_watermark),
 		IN_LAB(a_client_that_falls_silent_is_lost),
