@@ -181,6 +181,14 @@ reload_ask(struct reload *reload)
 	reload->is_again = true;
 }
 
+void
+reload_child_ended(struct reload *reload)
+{
+	if (reread_has_ended(reload->cfg.reread))
+		log_warn(LOG_POLICY, "the process that reads files has ended: nothing can be "
+		    "reloaded until the agent is restarted; captures go on");
+}
+
 int
 reload_fd(const struct reload *reload)
 {

@@ -36,6 +36,9 @@ void reload_free(struct reload *reload);
 /* Do it: at once, or once more when the one that is under way is over. */
 void reload_ask(struct reload *reload);
 
+/* A child has ended: if it is the reading process, a line says what that means. */
+void reload_child_ended(struct reload *reload);
+
 /* What to poll for reading; -1: nothing. */
 int reload_fd(const struct reload *reload);
 

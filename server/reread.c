@@ -6,12 +6,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "server/fdpass.h"
 
 struct reread {
 	int		 fd;
+	pid_t		 pid;		/* -1: reaped */
 	struct reread_shared *shared;
 	unsigned	 n_files;
 	int		 files[REREAD_FILES];
@@ -68,6 +70,7 @@ fork_role(const struct reread_job *job, struct reread *reread, struct err *err)
 	close(pair[1]);
 	if (pid == -1)
 		return err_sys(err, "reading process: fork");
+	reread->pid = pid;
 	ret = wait_confined(reread->fd, err);
 	if (ret != E_OK)
 		return ret;
@@ -84,7 +87,7 @@ reread_start(const struct reread_job *job, struct reread **ret_reread, struct er
 
 	if (reread == NULL)
 		return err_set(err, E_NOMEM, "reading process: start: out of memory");
-	reread->fd = -1;
+	reread->fd = reread->pid = -1;
 	reread->shared = mmap(NULL, sizeof(*reread->shared), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ret = reread->shared == MAP_FAILED ? err_sys(err, "reading process: map memory") :
@@ -95,6 +98,15 @@ reread_start(const struct reread_job *job, struct reread **ret_reread, struct er
 	}
 	*ret_reread = reread;
 	return E_OK;
+}
+
+bool
+reread_has_ended(struct reread *reread)
+{
+	if (reread->pid == -1 || waitpid(reread->pid, NULL, WNOHANG) != reread->pid)
+		return false;
+	reread->pid = -1;
+	return true;
 }
 
 int

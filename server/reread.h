@@ -12,6 +12,8 @@
 #ifndef SERVER_REREAD_H
 #define SERVER_REREAD_H
 
+#include <stdbool.h>
+
 #include "common/err.h"
 #include "server/agent_options.h"
 #include "server/credentials.h"
@@ -37,6 +39,9 @@ int reread_start(const struct reread_job *job, struct reread **ret_reread, struc
 
 /* The process ends.  NULL is allowed. */
 void reread_free(struct reread *reread);
+
+/* True once, when it ended by itself: it is reaped.  To be asked after SIGCHLD. */
+bool reread_has_ended(struct reread *reread);
 
 /* To poll for reading. */
 int reread_fd(const struct reread *reread);

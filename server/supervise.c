@@ -101,8 +101,11 @@ take_signals(struct watch *w)
 	struct signalfd_siginfo info;
 
 	while (read(w->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		if (info.ssi_signo == SIGCHLD)
+		if (info.ssi_signo == SIGCHLD) {
+			if (w->reload != NULL)
+				reload_child_ended(w->reload);
 			continue;
+		}
 		if (info.ssi_signo == SIGHUP) {
 			if (w->reload != NULL)
 				reload_ask(w->reload);

@@ -447,7 +447,11 @@ def test_the_end_comes_also_during_a_reload(lab, files):
 def test_without_its_reading_process_the_agent_goes_on_and_says_so(lab, files):
     agent = files.start()
     client = lab.capture("-i", "cap0", "-w", lab.file("a.pcapng"))
-    os.kill(agent.reread_pid, signal.SIGKILL)
+    reread = agent.reread_pid
+    os.kill(reread, signal.SIGKILL)
+    agent.err.wait("nothing can be reloaded until the agent is restarted", 10)
+    # Reaped, too.
+    eventually(lambda: not os.path.exists(f"/proc/{reread}"), 5, "end of the reading process")
     files.refused("restart the agent")
     files.refused("restart the agent")
     lab.sender().send(*frames.numbered(100))
