@@ -77,10 +77,18 @@ refuse(struct batch_log *log, struct batch *batch, struct mono_ns now)
 	log_limit_gaps(log);
 }
 
+/*
+ * Refused batches need room for their gaps, too, while the others stay; evicted
+ * ones have their own.
+ */
 static bool
 has_room(const struct batch_log *log, size_t bytes)
 {
-	return log->bytes <= log->max_bytes && bytes <= log->max_bytes - log->bytes;
+	size_t used = log->bytes, most = log_gaps_most(log);
+
+	if (log->policy == BATCH_LOG_DROP_NEWEST && log->gap_bytes < most)
+		used += most - log->gap_bytes;
+	return used <= log->max_bytes && bytes <= log->max_bytes - used;
 }
 
 static void

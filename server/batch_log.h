@@ -28,7 +28,11 @@ enum batch_log_policy {
 	BATCH_LOG_DROP_NEWEST,	/* the batch is refused */
 };
 
-/* max_bytes bounds what batch_log_bytes() says.  NULL when out of memory. */
+/*
+ * max_bytes bounds what batch_log_bytes() says, but for two gaps; with
+ * BATCH_LOG_DROP_NEWEST an eighth is kept free for gaps.  NULL when out of
+ * memory.
+ */
 struct batch_log *batch_log_new(size_t max_bytes, enum batch_log_policy policy);
 
 /* Every batch was given back.  NULL is allowed. */

@@ -65,6 +65,9 @@ struct log_node *log_node_lose(struct batch_log *log, struct log_node *node,
 /* Join node with the one before it, when both are gaps that may be one. */
 struct log_node *log_node_join_prev(struct batch_log *log, struct log_node *node);
 
+/* What gaps may take of the log's bytes. */
+size_t log_gaps_most(const struct batch_log *log);
+
 /* Keep the memory of gaps bounded. */
 void log_limit_gaps(struct batch_log *log);
 

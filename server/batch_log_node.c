@@ -142,6 +142,12 @@ join_next(struct batch_log *log, struct log_node *node)
 	log_node_remove(log, node->next);
 }
 
+size_t
+log_gaps_most(const struct batch_log *log)
+{
+	return log->max_bytes / GAPS_SHARE;
+}
+
 /*
  * Too many gaps.  Those of the past are forgotten: nobody can go back that
  * far.  Where batches stand in front, which the reader may want first, gaps
@@ -150,7 +156,7 @@ join_next(struct batch_log *log, struct log_node *node)
 void
 log_limit_gaps(struct batch_log *log)
 {
-	size_t limit = log->max_bytes / GAPS_SHARE;
+	size_t limit = log_gaps_most(log);
 
 	while (log->gap_bytes > limit && log->first->batch == NULL &&
 	    log->first->is_given)

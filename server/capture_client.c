@@ -36,7 +36,8 @@ begin_close(struct capture *c)
 	capture_watch_rings(c);
 	loop_timer_stop(c->busy_timer);
 	conn_set_low_water(c->conn, 0);
-	if (conn_queued(c->conn) == 0)
+	/* An agent that ends has set it already, and waits no longer for that. */
+	if (conn_queued(c->conn) == 0 && !c->is_agent_ending)
 		loop_timer_set(c->end_timer, (int64_t)CLOSE_LIMIT_MS * NS_PER_MS);
 }
 
@@ -172,7 +173,8 @@ capture_refuse(struct capture *c, int code, const char *text)
 	begin_close(c);
 	conn_finish(c->conn);
 	/* Whether or not it reads what is queued. */
-	loop_timer_set(c->end_timer, (int64_t)CLOSE_LIMIT_MS * NS_PER_MS);
+	if (!c->is_agent_ending)
+		loop_timer_set(c->end_timer, (int64_t)CLOSE_LIMIT_MS * NS_PER_MS);
 }
 
 static void

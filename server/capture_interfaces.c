@@ -223,6 +223,9 @@ capture_interface_tell(struct capture *c, enum capture_event kind,
 {
 	struct msg msg = { .type = MSG_EVENT };
 
+	/* One that came while the capture ended is not the client's. */
+	if (iface != CAPTURE_EVENT_WHOLE && iface >= c->started.n_interfaces)
+		return;
 	/* What came before it is in the batches before it. */
 	capture_read_rings(c);
 	log_info(LOG_CAPTURE, "%s", text);

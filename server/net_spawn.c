@@ -79,10 +79,18 @@ move_up(int fd)
 	return fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, PROGRAM_FD + 1);
 }
 
+/* The reading process, which opens nothing to write, has both. */
+static int
+open_nothing(const struct start *start)
+{
+	return open("/dev/null", (start->in_fd == -1 || start->out_fd == -1 ? O_RDWR :
+	    O_RDONLY) | O_CLOEXEC);
+}
+
 static int
 arrange_fds(const struct start *start, struct err *err)
 {
-	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int null_fd = open_nothing(start);
 	int nothing = move_up(null_fd);
 	int program = move_up(start->program_fd), boundary = move_up(start->boundary_fd);
 	int in = move_up(start->in_fd), out = move_up(start->out_fd);

@@ -1,6 +1,7 @@
 #include "server/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 
 #include <seccomp.h>
@@ -22,7 +23,35 @@ static const int refused[] = {
 	SCMP_SYS(mknodat), SCMP_SYS(creat), SCMP_SYS(truncate), SCMP_SYS(chmod),
 	SCMP_SYS(fchmod), SCMP_SYS(fchmodat), SCMP_SYS(chown), SCMP_SYS(fchown),
 	SCMP_SYS(lchown), SCMP_SYS(fchownat), SCMP_SYS(setxattr), SCMP_SYS(fsetxattr),
+	SCMP_SYS(lsetxattr), SCMP_SYS(ftruncate), SCMP_SYS(fallocate),
+	/* Its flags are in memory, where no filter sees them. */
+	SCMP_SYS(openat2),
 };
+
+/* Files are opened to be read, and only those that there are. */
+static const struct open_flag {
+	unsigned	 mask, value;
+} refused_flags[] = {
+	{ O_ACCMODE, O_WRONLY }, { O_ACCMODE, O_RDWR }, { O_ACCMODE, O_ACCMODE },
+	{ O_CREAT, O_CREAT }, { O_TRUNC, O_TRUNC },
+};
+
+static int
+refuse_writing(scmp_filter_ctx ctx)
+{
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && i < ARRAY_LEN(refused_flags); i++) {
+		const struct open_flag *flag = &refused_flags[i];
+
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 1,
+		    SCMP_A2(SCMP_CMP_MASKED_EQ, flag->mask, flag->value));
+		if (ret == 0)
+			ret = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(open), 1,
+			    SCMP_A1(SCMP_CMP_MASKED_EQ, flag->mask, flag->value));
+	}
+	return ret;
+}
 
 int
 sandbox_reread_apply(enum sandbox_mode mode, struct err *err)
@@ -36,6 +65,8 @@ sandbox_reread_apply(enum sandbox_mode mode, struct err *err)
 	ret = ctx != NULL ? 0 : -ENOMEM;
 	for (size_t i = 0; ret == 0 && i < ARRAY_LEN(refused); i++)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), refused[i], 0);
+	if (ret == 0)
+		ret = refuse_writing(ctx);
 	if (ret == 0)
 		ret = seccomp_load(ctx);
 	if (ctx != NULL)

@@ -254,9 +254,9 @@ static void
 secured(struct session *s)
 {
 	if (conn_peer_name(s->conn, s->identity, sizeof(s->identity)) != E_OK)
-		snprintf(s->identity, sizeof(s->identity), "?");
+		s->identity[0] = '\0';
 	snprintf(s->name, sizeof(s->name), "session %u %s@%s", s->number,
-	    s->identity, s->peer_text);
+	    s->identity[0] != '\0' ? s->identity : "?", s->peer_text);
 	s->reader = frame_reader_new(PROTO_MAX_MESSAGE);
 	if (s->reader == NULL) {
 		log_err(LOG_SESSION, "%s: closed: out of memory", s->name);

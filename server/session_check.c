@@ -96,6 +96,11 @@ apply_times(struct session *s)
 
 	if (start->heartbeat_ms == 0)
 		start->heartbeat_ms = PROTO_HEARTBEAT_MS;
+	if (s->identity[0] == '\0' && start->linger_ms > 0) {
+		session_note(s, "a lost connection is not waited for: the client's "
+		    "certificate has no common name to tell who may come back");
+		start->linger_ms = 0;
+	}
 	if (start->linger_ms <= (uint64_t)max_s * 1000)
 		return;
 	session_note(s, "a lost connection is waited for %u s instead of %u s: the "

@@ -37,7 +37,7 @@ struct session {
 	unsigned	 n_rounds;	/* Starts answered with NeedPrograms */
 	struct sockaddr_storage peer;
 	char		 peer_text[64];	/* "10.0.0.9:4711" */
-	char		 identity[RESUME_IDENTITY_MAX];	/* certificate's common name */
+	char		 identity[RESUME_IDENTITY_MAX];	/* certificate's common name; "": none */
 	char		 name[160];	/* "session 7 alice@10.0.0.9:4711" */
 
 	/* Resume */

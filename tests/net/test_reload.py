@@ -431,7 +431,7 @@ def is_over(pid):
 
 def test_the_end_comes_also_during_a_reload(lab, files):
     agent = files.start()
-    client = lab.capture("-i", "cap0", "-w", lab.file("a.pcapng"))
+    client = lab.capture("-i", "cap0", "-w", lab.file("a.pcapng"), "--reconnect", "0")
     lab.sender().send(*frames.numbered(100))
     reread = agent.reread_pid
     files.conf("mandatory-filter = not port 1\n")

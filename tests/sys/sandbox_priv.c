@@ -176,6 +176,18 @@ static int try_unshare(void) { return judge(unshare(CLONE_NEWNET)); }
 static int try_packet(void) { return judge(socket(AF_PACKET, SOCK_RAW, 0)); }
 static int try_trace(void) { return judge(syscall(SYS_ptrace, 0, 0, 0, 0)); }
 static int try_mount(void) { return judge(syscall(SYS_mount, "", "", "", 0, NULL)); }
+static int try_open_with(int flags) { return judge(open("/no/such/file", flags, 0600)); }
+static int try_write(void) { return try_open_with(O_WRONLY); }
+static int try_update(void) { return try_open_with(O_RDWR); }
+static int try_odd_mode(void) { return try_open_with(O_ACCMODE); }
+static int try_make(void) { return try_open_with(O_RDONLY | O_CREAT); }
+static int try_empty(void) { return try_open_with(O_RDONLY | O_TRUNC); }
+static int try_openat2(void) { return judge(syscall(SYS_openat2, -1, "", NULL, 0)); }
+static int try_cut(void) { return judge(ftruncate(-1, 0)); }
+static int try_label(void) { return judge(syscall(SYS_lsetxattr, "", "", "", 0, 0)); }
+#ifdef SYS_open
+static int try_old_open(void) { return judge(syscall(SYS_open, "/no/such/file", O_WRONLY)); }
+#endif
 static int can_read(void) { return open("/etc/shadow", O_RDONLY) != -1 ? 0 : 1; }
 
 static int
@@ -196,7 +208,12 @@ the_reading_process_reads_and_starts_programs_and_no_more(void **state)
 {
 	static int (*const attempts[])(void) = {
 		try_unlink, try_chmod, try_unshare, try_packet, try_inet, try_trace, try_mount,
-		try_pidfd, try_creat, try_connect, can_read, can_start_programs,
+		try_pidfd, try_creat, try_connect, try_write, try_update,
+#ifdef SYS_open
+		try_old_open,
+#endif
+		try_odd_mode, try_make, try_empty, try_openat2, try_cut, try_label,
+		can_read, can_start_programs,
 	};
 
 	(void)state;

@@ -432,6 +432,25 @@ the_tap_may_be_closed_after_the_client_went(void **state)
 }
 
 static void
+an_interface_that_comes_at_the_end_is_never_spoken_of(void **state)
+{
+	struct lab *lab = *state;
+
+	lab->holds = true;
+	start(lab, 1);
+	stop(lab);
+	loop_lab_until_set(lab->loop, &lab->is_quiescing);
+	add_ring(lab, FILTER_KERNEL);
+	capture_tell(lab->capture, CAPTURE_EVENT_DOWN, 1, "interface 'eth1' is down");
+	capture_tell(lab->capture, CAPTURE_EVENT_DOWN, 0, "interface 'eth0' is down");
+	capture_quiesced(lab->capture);
+	assert_int_equal(take_ended(lab)->stats.n_interfaces, 1);
+	for (unsigned i = 0; i < lab->client.n_msgs; i++)
+		if (lab->client.msgs[i].msg.type == MSG_EVENT)
+			assert_int_equal(lab->client.msgs[i].msg.event.iface, 0);
+}
+
+static void
 an_interface_that_goes_down_does_not_end_it(void **state)
 {
 	const uint64_t one = 1;
@@ -830,6 +849,7 @@ main(void)
 		IN_LAB(a_client_that_closes_ends_it),
 		IN_LAB(a_client_that_breaks_off_ends_it),
 		IN_LAB(the_tap_may_be_closed_after_the_client_went),
+		IN_LAB(an_interface_that_comes_at_the_end_is_never_spoken_of),
 		IN_LAB(an_interface_that_goes_down_does_not_end_it),
 		IN_LAB(what_happens_to_an_interface_is_told_behind_its_packets),
 		IN_LAB(a_socket_that_lost_its_device_is_told_once),

@@ -337,6 +337,22 @@ the_agents_end_waits_for_nobody(void **state)
 }
 
 static void
+an_agent_that_ends_does_not_wait_for_a_client_that_does_not_close(void **state)
+{
+	struct lab *lab = *state;
+	struct mono_ns begun;
+
+	start_lingering(lab, 1, (struct capture_config){ 0 });
+	put_batches(lab, 1);
+	begun = clock_mono();
+	capture_end_agent(lab->capture);
+	assert_int_equal(take_ended(lab)->code, E_EOF);
+	loop_lab_until_set(lab->loop, &lab->is_done);
+	/* capagent waits for 4.5 s. */
+	assert_true(mono_diff_ns(clock_mono(), begun) < (int64_t)4300 * NS_PER_MS);
+}
+
+static void
 a_connection_lost_while_the_agent_ends_is_not_waited_for(void **state)
 {
 	struct lab *lab = *state;
@@ -829,6 +845,7 @@ main(void)
 		IN_LAB(a_client_that_breaks_the_rules_ends_it),
 		IN_LAB(an_acknowledgement_of_what_was_taken_back_is_refused),
 		IN_LAB(the_agents_end_waits_for_nobody),
+		IN_LAB(an_agent_that_ends_does_not_wait_for_a_client_that_does_not_close),
 		IN_LAB(a_connection_lost_while_the_agent_ends_is_not_waited_for),
 		IN_LAB(an_end_that_nobody_saw_is_told_after_the_resume),
 		IN_LAB(an_end_that_was_not_confirmed_is_told_again),

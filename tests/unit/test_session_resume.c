@@ -135,6 +135,24 @@ another_identity_is_told_the_same(void **state)
 	(void)peer_lab_take(&lab->clients[LATER], MSG_STARTED);
 }
 
+/* All clients without a name would be the same one. */
+static void
+who_has_no_name_is_not_waited_for(void **state)
+{
+	static const struct pki_spec nobody = { .issuer = PKI_CA, .usage = PKI_FOR_CLIENTS };
+	struct session_lab *lab = *state;
+	const struct msg_started *started;
+	struct msg resume;
+
+	tls_free(lab->client_tls);
+	lab->client_tls = pki_lab_tls(lab->pki, TLS_CLIENT, &nobody);
+	resume = start_lingering(lab, 5000, &started);
+	assert_false(started->has_token);
+	assert_int_equal(started->linger_ms, 0);
+	assert_non_null(strstr(started->notes, "no common name"));
+	assert_gone(lab, &resume);
+}
+
 static void
 without_linger_there_is_no_token_and_no_resume(void **state)
 {
@@ -280,6 +298,7 @@ main(void)
 		IN_LAB(who_shows_the_token_goes_on),
 		IN_LAB(all_others_are_told_the_same),
 		IN_LAB(another_identity_is_told_the_same),
+		IN_LAB(who_has_no_name_is_not_waited_for),
 		IN_LAB(without_linger_there_is_no_token_and_no_resume),
 		IN_LAB(what_came_behind_a_resume_is_the_captures),
 		IN_LAB(a_client_that_goes_with_its_resume_leaves_nothing),
