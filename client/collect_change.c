@@ -294,11 +294,11 @@ collect_on_filter_changed(const struct msg_filter_changed *changed, void *arg)
 	struct collect *c = arg;
 	struct collect_change *change = c->asked;
 
-	c->asked = NULL;
-	if (change == NULL) {
+	if (change == NULL || changed->number != c->change_number) {
 		note_old_change(c, changed);
 		return;
 	}
+	c->asked = NULL;
 	if (changed->code == E_OK) {
 		accept_change(c, change, changed);
 	} else {

@@ -127,7 +127,10 @@ void sensor_stop_now(struct sensor *sensor);
 uint64_t sensor_next_sequence(const struct sensor *sensor);
 uint64_t sensor_announcements(const struct sensor *sensor);
 
-/* Stop reading while the output is full, and go on. */
+/*
+ * Stop reading while the output is full, and go on.  Nothing happens but while a
+ * capture runs: after started the owner says it anew.
+ */
 void sensor_pause(struct sensor *sensor);
 void sensor_resume(struct sensor *sensor);
 
