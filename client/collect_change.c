@@ -60,8 +60,7 @@ collect_reach(struct collect *c, uint64_t sequence)
 			outputs_note(c->out, item->text);
 		free(item);
 	}
-	if (c->events.n == 0)
-		c->capture.happened = sensor_announcements(c->sensor);
+	c->capture.happened = sensor_announcements(c->sensor) - c->events.n;
 	if (c->wants_change)
 		collect_change_filter(c);
 }

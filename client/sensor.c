@@ -270,12 +270,6 @@ sensor_was_refused(const struct sensor *s)
 }
 
 uint64_t
-sensor_next_sequence(const struct sensor *s)
-{
-	return s->next_sequence;
-}
-
-uint64_t
 sensor_announcements(const struct sensor *s)
 {
 	return s->announcements;

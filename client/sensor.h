@@ -123,8 +123,7 @@ void sensor_stop(struct sensor *sensor);
 /* The same, but what was not sent yet becomes a gap. */
 void sensor_stop_now(struct sensor *sensor);
 
-/* The sequence that comes next, and the announcements that came. */
-uint64_t sensor_next_sequence(const struct sensor *sensor);
+/* Events and answers to filter updates that came, over all connections. */
 uint64_t sensor_announcements(const struct sensor *sensor);
 
 /*
