@@ -120,8 +120,6 @@ int outputs_mark(struct outputs *o, uint8_t *payload, size_t len) MUST_CHECK;
 /* Is everything before the last mark written, in all files? */
 bool outputs_has_reached_mark(const struct outputs *o);
 
-bool outputs_is_stalled(const struct outputs *o);	/* a file waits */
-
 uint64_t outputs_cut(const struct outputs *o);	/* packets; see sink.h */
 
 /* Packets that are wholly in the files; exact after outputs_stop(). */

@@ -229,15 +229,6 @@ outputs_has_reached_mark(const struct outputs *o)
 	return true;
 }
 
-bool
-outputs_is_stalled(const struct outputs *o)
-{
-	for (int i = 0; i < o->n; i++)
-		if (outfile_is_stalled(o->file[i].out))
-			return true;
-	return false;
-}
-
 uint64_t
 outputs_cut(const struct outputs *o)
 {

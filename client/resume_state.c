@@ -192,6 +192,8 @@ resume_state_pack(const struct resume_state *s, uint8_t **ret_bytes, size_t *ret
 	uint8_t *bytes;
 	size_t len;
 
+	if (rc == E_OK && (s->n_rows > PROTO_MAX_INTERFACES || s->n_map > PROTO_MAX_INTERFACES))
+		rc = E_TOOBIG;
 	if (rc != E_OK)
 		goto out;
 	fill_plain(s, &state);

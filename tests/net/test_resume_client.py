@@ -176,6 +176,7 @@ def test_a_capture_is_resumed_by_its_own_identity_only(lab, agent, pki):
     client = begin(lab, path)
     sender.send(*all_frames(100))
     eventually(lambda: size_at_least(path, 100), 10, "packets in the file")
+    client.err.wait_end(0.3)  # and the record that covers them
     kill(client)
     # It has file and record, but not the certificate.
     client = begin(lab, path, "--resume", cert="mallory")
