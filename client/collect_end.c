@@ -71,7 +71,9 @@ collect_add_hole(struct collect *c, struct wall_ns to, enum ledger_hole_reason r
 		hole.to = hole.from;
 	ledger_hole(&c->ledger, hole.from, hole.to, reason);
 	ledger_text_hole(&hole, clock_wall(), text);
-	collect_report(c, text);
+	/* One at the end stands in the closing lines, which come now. */
+	if (reason != LEDGER_HOLE_CONNECTION_LOST && reason != LEDGER_HOLE_INTERRUPTED)
+		collect_report(c, text);
 	if (c->out != NULL)
 		outputs_hole(c->out, text);
 }
