@@ -33,7 +33,10 @@ conn_drop_queue(struct conn *c)
 	c->queued = 0;
 }
 
-/* The connection broke while sending: the peer's alert says why, if any. */
+/*
+ * The connection broke while sending: the peer's alert says why, if any; also
+ * that it closed in order, and had not read everything.
+ */
 static void
 read_last_words(struct conn *c)
 {
@@ -48,8 +51,8 @@ read_last_words(struct conn *c)
 		sys = errno;
 		if (rc > 0)
 			continue;
-		if (tls_error(c->ssl, SSL_get_error(c->ssl, rc), sys,
-		    &read_err) == E_TLS)
+		rc = tls_error(c->ssl, SSL_get_error(c->ssl, rc), sys, &read_err);
+		if (rc == E_TLS || rc == E_EOF)
 			c->err = read_err;
 		break;
 	}

@@ -52,6 +52,11 @@ capture_lose_conn(struct capture *c, const char *why)
 {
 	if (c->state == CAPTURE_DEAD || c->conn == NULL)
 		return;
+	/* It closed in order, and sending found out first. */
+	if (conn_error(c->conn)->code == E_EOF) {
+		capture_die(c);
+		return;
+	}
 	if (why == NULL)
 		why = conn_error(c->conn)->code != E_OK ?
 		    conn_error(c->conn)->what : "send: out of memory";

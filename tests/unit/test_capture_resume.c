@@ -297,6 +297,22 @@ a_client_that_closes_in_order_ends_it_at_once(void **state)
 }
 
 static void
+a_client_that_closes_in_order_and_reads_nothing_ends_it_at_once(void **state)
+{
+	struct lab *lab = *state;
+
+	lab->has_gaps = true;
+	start_lingering(lab, 1, (struct capture_config){ 0 });
+	put_batches(lab, 1);
+	conn_pause(lab->client.conn);
+	for (int i = 0; i < 400; i++)		/* more than sockets hold */
+		put(lab, 0, 20, 3000);
+	/* Its unread bytes make a reset: sending fails before the end is read. */
+	peer_lab_close(&lab->client);
+	loop_lab_until_set(lab->loop, &lab->is_done);
+}
+
+static void
 a_client_that_breaks_the_rules_ends_it(void **state)
 {
 	struct lab *lab = *state;
@@ -842,6 +858,7 @@ main(void)
 		IN_LAB(endless_resumes_lose_nothing),
 		IN_LAB(a_client_that_does_not_come_back_ends_it),
 		IN_LAB(a_client_that_closes_in_order_ends_it_at_once),
+		IN_LAB(a_client_that_closes_in_order_and_reads_nothing_ends_it_at_once),
 		IN_LAB(a_client_that_breaks_the_rules_ends_it),
 		IN_LAB(an_acknowledgement_of_what_was_taken_back_is_refused),
 		IN_LAB(the_agents_end_waits_for_nobody),

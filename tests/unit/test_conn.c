@@ -211,13 +211,14 @@ a_reference_is_done_once_when_the_connection_breaks_and_never_after(void **state
 	for (int i = 0; i < 3; i++)
 		send_piece(&p, MUCH);
 	loop_lab_until_set(lab->loop, &lab->agent.is_over);
-	assert_int_equal(lab->agent.seen[CONN_EV_ERROR], 1);
-	assert_int_equal(lab->agent.err.code, E_PEERGONE);
+	/* The client has closed in order, and read next to nothing. */
+	assert_int_equal(lab->agent.seen[CONN_EV_CLOSED], 1);
+	assert_int_equal(lab->agent.err.code, E_EOF);
 	assert_int_equal(p.n_done, 3);
 	assert_int_equal(conn_queued(lab->agent.conn), 0);
 	assert_int_equal(conn_send_ref(lab->agent.conn, "x", 1, must_not_be_done,
-	    NULL), E_PEERGONE);
-	assert_int_equal(conn_send(lab->agent.conn, "x", 1), E_PEERGONE);
+	    NULL), E_EOF);
+	assert_int_equal(conn_send(lab->agent.conn, "x", 1), E_EOF);
 }
 
 static void

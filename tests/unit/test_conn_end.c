@@ -129,6 +129,25 @@ an_end_read_outside_a_callback_is_reported_too(void **state)
 	assert_int_equal(lab->client.seen[CONN_EV_CLOSED], 1);
 }
 
+/* Unread bytes make a reset of its close, which a sender meets first. */
+static void
+an_end_is_one_in_order_also_where_sending_fails(void **state)
+{
+	struct conn_lab *lab = *state;
+
+	conn_lab_secure(lab);
+	conn_pause(lab->agent.conn);
+	conn_pause(lab->client.conn);
+	conn_lab_send(&lab->agent, 100);
+	conn_free(lab->client.conn);
+	lab->client.conn = NULL;
+	for (int i = 0; i < 1000 && conn_send(lab->agent.conn, "x", 1) == E_OK; i++)
+		loop_lab_run_ms(lab->loop, 0);
+	loop_lab_until_set(lab->loop, &lab->agent.is_over);
+	assert_int_equal(lab->agent.seen[CONN_EV_CLOSED], 1);
+	assert_int_equal(lab->agent.err.code, E_EOF);
+}
+
 static void
 finishing_twice_or_after_the_end_changes_nothing(void **state)
 {
@@ -500,6 +519,7 @@ main(void)
 		IN_LAB(finish_sends_everything_and_the_peer_sees_the_end),
 		IN_LAB(finish_waits_for_a_peer_only_a_moment),
 		IN_LAB(an_end_read_outside_a_callback_is_reported_too),
+		IN_LAB(an_end_is_one_in_order_also_where_sending_fails),
 		IN_LAB(finishing_twice_or_after_the_end_changes_nothing),
 		IN_LAB(it_may_be_freed_when_it_is_secured),
 		IN_LAB(it_may_be_freed_when_data_comes),
