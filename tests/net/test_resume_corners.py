@@ -9,6 +9,7 @@ import capfile
 import frames
 import puppet
 import wire
+from faultlab import ANEW
 from lab import eventually, holds
 from wire import envelope, field
 
@@ -209,6 +210,82 @@ def test_events_that_stand_in_the_file_are_not_asked_for_again(lab, villain):
     assert client.wait(30) == COMPLETE, client.report()
     with open(path, "rb") as f:
         assert b"8 messages about events are missing here" in f.read()
+
+
+def wait_marked(villain, sequence, time_ns):
+    """On a quiet line: a record says what there is by now."""
+    for i in range(2):
+        holds(lambda _: None, 0.6)
+        villain.send(puppet.watermark(sequence, time_ns + i))
+        villain.expect(wire.ACK)
+
+
+def comment_of(path, number):
+    return capfile.read(path).packets[number].comment
+
+
+def test_what_was_to_be_said_beside_a_packet_is_said_by_the_next_run(lab, villain):
+    client, path = begin(lab, villain)
+    villain.send(puppet.event(2, "it was told before"))
+    wait_marked(villain, 1, puppet.NOW)
+    kill(client)
+    client, resume = begin_again(lab, villain, path)
+    assert resume[4] == [1], resume
+    villain.send(again(next_sequence=2, announcements=1), puppet.batch(2, UDP[2:4]))
+    villain.wait_acked(2)
+    client.signal(signal.SIGINT)
+    villain.end([{"received": 4, "batched": 4}], 2)
+    assert client.wait(30) == COMPLETE, client.report()
+    assert b"it was told before" in comment_of(path, 2)
+
+
+def test_a_hole_is_said_in_its_place_by_the_next_run(lab, villain):
+    client, path = begin(lab, villain)
+    villain.hang_up()
+    villain.accept(wire.RESUME)
+    villain.send(refuse(GONE))
+    villain.accept()
+    villain.send(again(77))
+    client.err.wait(ANEW, 10)
+    wait_marked_anew(villain)
+    kill(client)
+    client = client_of(lab, path, "--resume")
+    assert villain.accept(wire.RESUME)[3] == [1]
+    villain.send(again(next_sequence=1), puppet.batch(1, UDP[2:4]))
+    villain.wait_acked(1)
+    client.signal(signal.SIGINT)
+    villain.end([BOTH], 1)
+    assert client.wait(30) == HOLE, client.report()
+    assert b"nothing was captured from" in comment_of(path, 2)
+
+
+def wait_marked_anew(villain):
+    """As above; nothing came that would be acknowledged."""
+    for i in range(2):
+        holds(lambda _: None, 0.6)
+        villain.send(puppet.watermark(0, puppet.NOW + i))
+    holds(lambda _: None, 0.3)
+
+
+def test_a_gap_at_the_end_is_said_by_the_next_run(lab, villain):
+    """The statistics that have it are cut away."""
+    client, path = begin(lab, villain, "--resume")
+    villain.send(puppet.gap(2, 2, 5, [5]))
+    client.signal(signal.SIGINT)
+    villain.end([{"received": 7, "batched": 7}], 2)
+    assert client.wait(30) == 8, client.report()
+    client = client_of(lab, path, "--resume")
+    villain.accept()
+    villain.send(again(78), puppet.batch(1, UDP[2:4]))
+    villain.wait_acked(1)
+    client.signal(signal.SIGINT)
+    villain.end([BOTH], 1)
+    assert client.wait(30) == HOLE, client.report()
+    packet = capfile.read(path).packets[2]
+    assert b"5 packets missing here" in packet.comment
+    assert packet.drops == 5
+    sums = ended_of(client)
+    assert sums["balanced"] and sums["total"]["dropped_agent"]["buffer"] == 5
 
 
 # --- ends ---
