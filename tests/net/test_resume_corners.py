@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -13,7 +14,7 @@ from faultlab import ANEW
 from lab import eventually, holds
 from wire import envelope, field
 
-COMPLETE, REFUSED_OUTPUT, HOLE = 0, 7, 11
+COMPLETE, REFUSED_OUTPUT, HOLE, TWICE = 0, 7, 11, 130
 GONE = -23
 CISCO_HDLC, USER0 = 104, 147
 TOKEN = bytes(range(32))
@@ -340,3 +341,64 @@ def test_more_interfaces_than_a_record_has_room_for_are_acknowledged_all_the_sam
     client = lab.client("-i", "any", "-w", path, "--resume")
     assert client.wait(30) == REFUSED_OUTPUT
     assert len(client.errors()) == 1 and "no room" in client.errors()[0], client.err.text()
+
+
+# --- a second Ctrl-C ---
+
+SLOW_SYNC = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <unistd.h>
+
+int
+fdatasync(int fd)
+{
+	usleep(60000);
+	return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd);
+}
+"""
+
+
+@pytest.fixture
+def slow_sync(lab):
+    """A disk on which hardly a moment passes without a mark under way."""
+    source, library = lab.file("slow.c"), lab.file("slow.so")
+    with open(source, "w", encoding="ascii") as f:
+        f.write(SLOW_SYNC)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return {"LD_PRELOAD": library}
+
+
+def test_what_stands_in_the_file_after_two_interrupts_stays_there(lab, villain, slow_sync):
+    """The record's last word is not lost to the mark that is under way."""
+    path = lab.file("a.pcapng")
+    args = ("-i", "cap0", "-w", path, "--json", "--resume", "--fsync")
+    client = lab.client(*args, env=slow_sync)
+    villain.accept()
+    villain.send(again(), puppet.batch(1, UDP[:2]))
+    client.wait_listening()
+    villain.wait_acked(1)
+    client.signal(signal.SIGINT)
+    villain.expect(wire.STOP)
+    holds(lambda _: None, 0.4)
+    # Marks are under way from here on; the second one comes in the midst of them.
+    client.signal(signal.SIGINT)
+    try:
+        for n in range(2, 60):
+            villain.send(puppet.batch(n, UDP[2:3]))
+            holds(lambda _: None, 0.01)
+    except OSError:
+        pass  # it has ended
+    assert client.wait(10) == TWICE, client.report()
+    written = ended_of(client)["total"]["written"]
+    assert len(capfile.read(path).packets) == written > 2
+    # A run that finds the capture gone keeps them all.
+    client = lab.client(*args)
+    villain.accept()
+    villain.send(again(78), puppet.batch(1, UDP[:2]))
+    client.wait_listening()
+    villain.wait_acked(1)
+    client.signal(signal.SIGINT)
+    villain.end([BOTH], 1)
+    assert client.wait(30) == HOLE, client.report()
+    assert len(capfile.read(path).packets) == written + 2
