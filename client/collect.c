@@ -283,6 +283,7 @@ release(struct collect *c)
 	free(c->interfaces);
 	free(c->map);
 	free(c->kept_state);
+	resume_state_fini(&c->resumed);
 	ledger_fini(&c->ledger);
 }
 

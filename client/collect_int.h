@@ -20,12 +20,11 @@
 #include "client/events.h"
 #include "client/ledger.h"
 #include "client/outputs.h"
+#include "client/resume_state.h"
 #include "client/sensor.h"
 #include "client/ui_text.h"
 #include "common/clock.h"
 #include "common/loop.h"
-
-struct resume_state;
 
 enum { COLLECT_PROGRESS_NS = NS_PER_S };
 
@@ -107,6 +106,7 @@ struct collect {
 	struct collect_capture capture;
 	struct collect_link link;
 	bool		 keeps_record;	/* the output has a resume record */
+	struct resume_state resumed;	/* of the run before, until the output is open */
 	bool		 is_record_full;	/* .. that says nothing: too much */
 	uint64_t	 cut_before;	/* packets that runs before this one shortened */
 	bool		 wants_last;	/* flushing: the last mark is to be made */
@@ -273,6 +273,9 @@ void collect_report_gaps(struct collect *c);
 
 /* --resume: find and lock the record of the run before.  E_OUTPUT, E_NOMEM. */
 int collect_open_record(struct collect *c, struct err *err) MUST_CHECK;
+
+/* What the run before could not say any more waits for a packet again. */
+void collect_repeat_remarks(struct collect *c);
 
 /* Before the output is opened: its record, where it can have one. */
 int collect_make_record(struct collect *c, struct err *err) MUST_CHECK;

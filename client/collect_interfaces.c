@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/resume_state.h"
-
 enum {
 	NAME_LEN = ADDRESS_HOST_LEN + 2 * PROTO_MAX_NAME + 3,
 	/* Of all captures of an output together: an agent can name new ones for ever. */

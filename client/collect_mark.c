@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 
 #include "client/resume_record.h"
-#include "client/resume_state.h"
 
 enum {
 	/* Between two records: the agent keeps what it sent so much longer. */
@@ -110,9 +109,11 @@ take_state(struct collect *c, struct err *err)
 	rc = check_request(c, &state, err);
 	if (rc == E_OK)
 		rc = restore(c, &state, err);
-	resume_state_fini(&state);
-	if (rc != E_OK)
+	if (rc != E_OK) {
+		resume_state_fini(&state);
 		return rc;
+	}
+	c->resumed = state;
 	c->out_cfg.is_resumed = true;
 	c->out_cfg.resume_at = record.offset;
 	return E_OK;
@@ -141,6 +142,16 @@ collect_open_record(struct collect *c, struct err *err)
 	/* Locked by somebody, or nothing of ours. */
 	err->code = rc == E_NOMEM ? E_NOMEM : E_OUTPUT;
 	return err->code;
+}
+
+void
+collect_repeat_remarks(struct collect *c)
+{
+	for (uint32_t i = 0; i < c->resumed.n_remarks; i++)
+		outputs_note(c->out, c->resumed.remarks[i]);
+	for (uint32_t i = 0; i < c->resumed.n_rows; i++)
+		outputs_set_dropped(c->out, i, c->resumed.rows[i].dropped);
+	resume_state_fini(&c->resumed);
 }
 
 static bool
@@ -186,6 +197,7 @@ fill_rows(const struct collect *c, struct resume_row *rows)
 		memcpy(rows[i].network_namespace, from->network_namespace,
 		    sizeof(rows[i].network_namespace));
 		rows[i].link_type = from->link_type;
+		rows[i].dropped = outputs_dropped(c->out, i);
 		ledger_export(&c->ledger, i, &rows[i].counters);
 	}
 }
@@ -211,6 +223,7 @@ pack_state(struct collect *c, bool is_last, uint8_t **ret_state, size_t *ret_len
 		.n_holes = c->ledger.n_holes,
 		.holes = c->ledger.holes,
 	};
+	char *remarks[SINK_COMMENTS_MAX];
 	int rc;
 
 	if (s.rows == NULL)
@@ -219,7 +232,11 @@ pack_state(struct collect *c, bool is_last, uint8_t **ret_state, size_t *ret_len
 	fill_rows(c, s.rows);
 	collect_count_cut(c);
 	ledger_export_rest(&c->ledger, &s.rest);
+	s.n_remarks = outputs_remarks(c->out, remarks);
+	s.remarks = remarks;
 	rc = resume_state_pack(&s, ret_state, ret_len);
+	for (uint32_t i = 0; i < s.n_remarks; i++)
+		free(remarks[i]);
 	free(s.rows);
 	return rc;
 }

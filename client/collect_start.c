@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "client/request.h"
-#include "client/resume_state.h"
 
 /* --- asking --- */
 
@@ -176,7 +175,10 @@ open_output(struct collect *c, const struct msg_started *started, struct err *er
 	c->out_cfg.record = NULL;	/* it is the output's */
 	if (c->out == NULL)
 		return err->code;
-	return collect_declare_known(c, err);
+	rc = collect_declare_known(c, err);
+	if (rc == E_OK)
+		collect_repeat_remarks(c);
+	return rc;
 }
 
 static void

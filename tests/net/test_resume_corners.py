@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -9,10 +10,11 @@ import capfile
 import frames
 import puppet
 import wire
+from faultlab import ANEW
 from lab import eventually, holds
 from wire import envelope, field
 
-COMPLETE, REFUSED_OUTPUT, HOLE = 0, 7, 11
+COMPLETE, REFUSED_OUTPUT, HOLE, TWICE = 0, 7, 11, 130
 GONE = -23
 CISCO_HDLC, USER0 = 104, 147
 TOKEN = bytes(range(32))
@@ -211,6 +213,82 @@ def test_events_that_stand_in_the_file_are_not_asked_for_again(lab, villain):
         assert b"8 messages about events are missing here" in f.read()
 
 
+def wait_marked(villain, sequence, time_ns):
+    """On a quiet line: a record says what there is by now."""
+    for i in range(2):
+        holds(lambda _: None, 0.6)
+        villain.send(puppet.watermark(sequence, time_ns + i))
+        villain.expect(wire.ACK)
+
+
+def comment_of(path, number):
+    return capfile.read(path).packets[number].comment
+
+
+def test_what_was_to_be_said_beside_a_packet_is_said_by_the_next_run(lab, villain):
+    client, path = begin(lab, villain)
+    villain.send(puppet.event(2, "it was told before"))
+    wait_marked(villain, 1, puppet.NOW)
+    kill(client)
+    client, resume = begin_again(lab, villain, path)
+    assert resume[4] == [1], resume
+    villain.send(again(next_sequence=2, announcements=1), puppet.batch(2, UDP[2:4]))
+    villain.wait_acked(2)
+    client.signal(signal.SIGINT)
+    villain.end([{"received": 4, "batched": 4}], 2)
+    assert client.wait(30) == COMPLETE, client.report()
+    assert b"it was told before" in comment_of(path, 2)
+
+
+def test_a_hole_is_said_in_its_place_by_the_next_run(lab, villain):
+    client, path = begin(lab, villain)
+    villain.hang_up()
+    villain.accept(wire.RESUME)
+    villain.send(refuse(GONE))
+    villain.accept()
+    villain.send(again(77))
+    client.err.wait(ANEW, 10)
+    wait_marked_anew(villain)
+    kill(client)
+    client = client_of(lab, path, "--resume")
+    assert villain.accept(wire.RESUME)[3] == [1]
+    villain.send(again(next_sequence=1), puppet.batch(1, UDP[2:4]))
+    villain.wait_acked(1)
+    client.signal(signal.SIGINT)
+    villain.end([BOTH], 1)
+    assert client.wait(30) == HOLE, client.report()
+    assert b"nothing was captured from" in comment_of(path, 2)
+
+
+def wait_marked_anew(villain):
+    """As above; nothing came that would be acknowledged."""
+    for i in range(2):
+        holds(lambda _: None, 0.6)
+        villain.send(puppet.watermark(0, puppet.NOW + i))
+    holds(lambda _: None, 0.3)
+
+
+def test_a_gap_at_the_end_is_said_by_the_next_run(lab, villain):
+    """The statistics that have it are cut away."""
+    client, path = begin(lab, villain, "--resume")
+    villain.send(puppet.gap(2, 2, 5, [5]))
+    client.signal(signal.SIGINT)
+    villain.end([{"received": 7, "batched": 7}], 2)
+    assert client.wait(30) == 8, client.report()
+    client = client_of(lab, path, "--resume")
+    villain.accept()
+    villain.send(again(78), puppet.batch(1, UDP[2:4]))
+    villain.wait_acked(1)
+    client.signal(signal.SIGINT)
+    villain.end([BOTH], 1)
+    assert client.wait(30) == HOLE, client.report()
+    packet = capfile.read(path).packets[2]
+    assert b"5 packets missing here" in packet.comment
+    assert packet.drops == 5
+    sums = ended_of(client)
+    assert sums["balanced"] and sums["total"]["dropped_agent"]["buffer"] == 5
+
+
 # --- ends ---
 
 @pytest.mark.parametrize("end", [("-c", "20"), ("-a", "filesize:1")], ids=lambda end: end[0])
@@ -263,3 +341,64 @@ def test_more_interfaces_than_a_record_has_room_for_are_acknowledged_all_the_sam
     client = lab.client("-i", "any", "-w", path, "--resume")
     assert client.wait(30) == REFUSED_OUTPUT
     assert len(client.errors()) == 1 and "no room" in client.errors()[0], client.err.text()
+
+
+# --- a second Ctrl-C ---
+
+SLOW_SYNC = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <unistd.h>
+
+int
+fdatasync(int fd)
+{
+	usleep(60000);
+	return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd);
+}
+"""
+
+
+@pytest.fixture
+def slow_sync(lab):
+    """A disk on which hardly a moment passes without a mark under way."""
+    source, library = lab.file("slow.c"), lab.file("slow.so")
+    with open(source, "w", encoding="ascii") as f:
+        f.write(SLOW_SYNC)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return {"LD_PRELOAD": library}
+
+
+def test_what_stands_in_the_file_after_two_interrupts_stays_there(lab, villain, slow_sync):
+    """The record's last word is not lost to the mark that is under way."""
+    path = lab.file("a.pcapng")
+    args = ("-i", "cap0", "-w", path, "--json", "--resume", "--fsync")
+    client = lab.client(*args, env=slow_sync)
+    villain.accept()
+    villain.send(again(), puppet.batch(1, UDP[:2]))
+    client.wait_listening()
+    villain.wait_acked(1)
+    client.signal(signal.SIGINT)
+    villain.expect(wire.STOP)
+    holds(lambda _: None, 0.4)
+    # Marks are under way from here on; the second one comes in the midst of them.
+    client.signal(signal.SIGINT)
+    try:
+        for n in range(2, 60):
+            villain.send(puppet.batch(n, UDP[2:3]))
+            holds(lambda _: None, 0.01)
+    except OSError:
+        pass  # it has ended
+    assert client.wait(10) == TWICE, client.report()
+    written = ended_of(client)["total"]["written"]
+    assert len(capfile.read(path).packets) == written > 2
+    # A run that finds the capture gone keeps them all.
+    client = lab.client(*args)
+    villain.accept()
+    villain.send(again(78), puppet.batch(1, UDP[:2]))
+    client.wait_listening()
+    villain.wait_acked(1)
+    client.signal(signal.SIGINT)
+    villain.end([BOTH], 1)
+    assert client.wait(30) == HOLE, client.report()
+    assert len(capfile.read(path).packets) == written + 2

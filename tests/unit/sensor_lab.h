@@ -433,6 +433,16 @@ advance(struct lab *lab, enum stage stage)
 	loop_lab_until(lab->loop, saw_started, lab);
 }
 
+/* Nothing happens but while the capture runs. */
+static inline void
+ask_change(struct lab *lab, uint32_t number)
+{
+	struct msg msg = sample(MSG_UPDATE_FILTER);
+
+	msg.update_filter.number = number;
+	sensor_update_filter(lab->sensor, &msg.update_filter);
+}
+
 /* One failure, with this code, that names the sensor, and silence after it. */
 static inline void
 assert_failed_once(struct lab *lab, int code, const char *word)

@@ -98,16 +98,6 @@ more_messages_than_one_turn_takes_all_come(void **state)
 
 /* --- what came with filters, interfaces and plans --- */
 
-/* Nothing happens but while the capture runs. */
-static void
-ask_change(struct lab *lab, uint32_t number)
-{
-	struct msg msg = sample(MSG_UPDATE_FILTER);
-
-	msg.update_filter.number = number;
-	sensor_update_filter(lab->sensor, &msg.update_filter);
-}
-
 static void
 programs_that_the_agent_lacks_are_asked_for_and_sent(void **state)
 {

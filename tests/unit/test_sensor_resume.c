@@ -392,15 +392,6 @@ change_of(struct lab *lab, uint32_t number)
 }
 
 static void
-ask_for_change(struct lab *lab, uint32_t number)
-{
-	struct msg msg = sample(MSG_UPDATE_FILTER);
-
-	msg.update_filter.number = number;
-	sensor_update_filter(lab->sensor, &msg.update_filter);
-}
-
-static void
 an_answer_that_was_on_its_way_comes_over_the_next_connection(void **state)
 {
 	struct lab *lab = *state;
@@ -412,7 +403,7 @@ an_answer_that_was_on_its_way_comes_over_the_next_connection(void **state)
 	say(lab, MSG_PONG);
 	while (lab->n_batches < 2)
 		loop_lab_run_ms(lab->loop, 1);
-	ask_for_change(lab, 1);
+	ask_change(lab, 1);
 	(void)peer_lab_take(&lab->agent, MSG_UPDATE_FILTER);
 	lose(lab);
 	sensor_reconnect(lab->sensor, NULL);
@@ -448,7 +439,7 @@ answers_to_whoever_captured_before_are_taken(void **state)
 
 	resume_after_changes(lab);
 	/* Ours, which they are not the answer to. */
-	ask_for_change(lab, 3);
+	ask_change(lab, 3);
 	change_of(lab, 1);
 	change_of(lab, 2);
 	change_of(lab, 3);
@@ -467,7 +458,7 @@ a_new_capture_knows_nothing_of_what_another_was_asked(void **state)
 	struct msg start = sample(MSG_START), msg = sample(MSG_FILTER_CHANGED);
 
 	advance(lab, STREAMING);
-	ask_for_change(lab, 1);
+	ask_change(lab, 1);
 	(void)peer_lab_take(&lab->agent, MSG_UPDATE_FILTER);
 	lose(lab);
 	sensor_reconnect(lab->sensor, NULL);
