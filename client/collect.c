@@ -10,6 +10,7 @@
 enum {
 	STUCK_S = 10,			/* an output that takes nothing, after the end */
 	OFTEN_LINES = 10,		/* a second; more than that nobody reads */
+	LAST_MARK_NS = 200 * NS_PER_MS,	/* for a mark under way, to somebody who waits */
 };
 
 void
@@ -22,8 +23,7 @@ collect_finish(struct collect *c)
 void
 collect_set_status(struct collect *c, enum exit_status status)
 {
-	if (c->status == EXIT_COMPLETE)
-		c->status = status;
+	c->status = exit_status_join(c->status, status);
 }
 
 void
@@ -97,12 +97,32 @@ collect_flush(struct collect *c)
 }
 
 void
+collect_abort(struct collect *c, const struct err *err)
+{
+	collect_fail(c, err);
+	if (c->state == COLLECT_CONNECTING) {
+		collect_finish(c);
+		return;
+	}
+	if (c->state < COLLECT_FLUSHING)
+		collect_add_hole(c, clock_wall(), LEDGER_HOLE_INTERRUPTED);
+	collect_flush(c);
+}
+
+void
 collect_end_now(struct collect *c)
 {
 	if (c->state < COLLECT_FLUSHING && !c->reader_gone && !c->output_dead) {
 		collect_add_hole(c, clock_wall(), LEDGER_HOLE_INTERRUPTED);
 		collect_reach(c, UINT64_MAX);
 		c->wants_last = true;
+		/* The next run would cut away what stands behind the mark under way. */
+		if (c->keeps_record && c->is_marking) {
+			c->state = COLLECT_FLUSHING;
+			outputs_flush(c->out);
+			loop_timer_set(c->limit_timer, LAST_MARK_NS);
+			return;
+		}
 	}
 	if (c->wants_last) {
 		collect_mark_last(c);
@@ -177,7 +197,7 @@ limit_reached(void *arg)
 {
 	struct collect *c = arg;
 
-	if (c->is_hurried) {
+	if (c->is_hurried || c->state == COLLECT_FLUSHING) {
 		collect_end_now(c);
 		return;
 	}
@@ -263,6 +283,7 @@ release(struct collect *c)
 	free(c->interfaces);
 	free(c->map);
 	free(c->kept_state);
+	resume_state_fini(&c->resumed);
 	ledger_fini(&c->ledger);
 }
 

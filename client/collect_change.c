@@ -60,8 +60,7 @@ collect_reach(struct collect *c, uint64_t sequence)
 			outputs_note(c->out, item->text);
 		free(item);
 	}
-	if (c->events.n == 0)
-		c->capture.happened = sensor_announcements(c->sensor);
+	c->capture.happened = sensor_announcements(c->sensor) - c->events.n;
 	if (c->wants_change)
 		collect_change_filter(c);
 }
@@ -294,11 +293,11 @@ collect_on_filter_changed(const struct msg_filter_changed *changed, void *arg)
 	struct collect *c = arg;
 	struct collect_change *change = c->asked;
 
-	c->asked = NULL;
-	if (change == NULL) {
+	if (change == NULL || changed->number != c->change_number) {
 		note_old_change(c, changed);
 		return;
 	}
+	c->asked = NULL;
 	if (changed->code == E_OK) {
 		accept_change(c, change, changed);
 	} else {

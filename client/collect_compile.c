@@ -159,16 +159,6 @@ find_to_judge(const struct collect *c, uint32_t *ret_filter, uint32_t *ret_link_
 }
 
 static void
-give_up(struct collect *c, const struct err *err)
-{
-	collect_fail(c, err);
-	if (c->state == COLLECT_CONNECTING)
-		collect_finish(c);
-	else
-		collect_flush(c);
-}
-
-static void
 on_form(struct background_work *work, void *arg)
 {
 	struct collect *c = arg;
@@ -182,13 +172,13 @@ on_form(struct background_work *work, void *arg)
 	if (rc == E_OK)
 		collect_compile_missing(c);
 	else
-		give_up(c, &err);
+		collect_abort(c, &err);
 }
 
 static void
 go_on(struct collect *c)
 {
-	if (c->state == COLLECT_CONNECTING)
+	if (c->need.n > 0)
 		collect_answer_need(c);
 	else if (c->out != NULL)
 		collect_update_flow(c);
@@ -204,8 +194,8 @@ collect_compile_missing(struct collect *c)
 
 	if (c->is_compiling || c->state >= COLLECT_FLUSHING)
 		return;
-	rc = c->state == COLLECT_CONNECTING && c->need.n > 0 ?
-	    find_needed(c, &filter, &link_type) :
+	/* Of the first capture, or of one that begins anew. */
+	rc = c->need.n > 0 ? find_needed(c, &filter, &link_type) :
 	    find_to_judge(c, &filter, &link_type, &err);
 	if (rc == E_AGAIN) {
 		go_on(c);
@@ -216,7 +206,7 @@ collect_compile_missing(struct collect *c)
 		rc = programs == NULL ? err.code : start(c, programs, on_form, &err);
 	}
 	if (rc != E_OK) {
-		give_up(c, &err);
+		collect_abort(c, &err);
 		return;
 	}
 	c->is_compiling = true;

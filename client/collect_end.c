@@ -71,7 +71,9 @@ collect_add_hole(struct collect *c, struct wall_ns to, enum ledger_hole_reason r
 		hole.to = hole.from;
 	ledger_hole(&c->ledger, hole.from, hole.to, reason);
 	ledger_text_hole(&hole, clock_wall(), text);
-	collect_report(c, text);
+	/* One at the end stands in the closing lines, which come now. */
+	if (reason != LEDGER_HOLE_CONNECTION_LOST && reason != LEDGER_HOLE_INTERRUPTED)
+		collect_report(c, text);
 	if (c->out != NULL)
 		outputs_hole(c->out, text);
 }
@@ -90,6 +92,12 @@ take_back_unwritten(struct collect *c)
 	free(by_row);
 }
 
+void
+collect_count_cut(struct collect *c)
+{
+	c->ledger.rest.cut = c->cut_before + outputs_cut(c->out);
+}
+
 static void
 stop_output(struct collect *c)
 {
@@ -97,11 +105,13 @@ stop_output(struct collect *c)
 
 	if (c->out == NULL)
 		return;
-	c->ledger.rest.cut = outputs_cut(c->out);
+	collect_count_cut(c);
 	if (outputs_stop(c->out, c->status == EXIT_INTERRUPTED || c->output_dead ?
 	    INTERRUPTED_LIMIT_MS : OUTPUT_LIMIT_MS, &err) != E_OK &&
-	    !c->reader_gone && c->status == EXIT_COMPLETE)
-		collect_fail(c, &err);
+	    !c->reader_gone && c->status == EXIT_COMPLETE) {
+		collect_report(c, err.what);
+		collect_set_status(c, EXIT_OUTPUT);
+	}
 	if (c->is_open)
 		take_back_unwritten(c);
 }
@@ -128,7 +138,7 @@ judge(struct collect *c, const struct ui_summary *summary)
 
 	if (ledger_is_settled(&c->ledger) && ledger_check(&c->ledger, &err) != E_OK) {
 		collect_report(c, err.what);
-		c->status = EXIT_LEDGER;
+		collect_set_status(c, EXIT_LEDGER);
 	} else if (c->ledger.n_holes > 0) {
 		collect_set_status(c, EXIT_HOLE);
 	} else if (is_incomplete(summary)) {

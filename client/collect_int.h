@@ -20,12 +20,11 @@
 #include "client/events.h"
 #include "client/ledger.h"
 #include "client/outputs.h"
+#include "client/resume_state.h"
 #include "client/sensor.h"
 #include "client/ui_text.h"
 #include "common/clock.h"
 #include "common/loop.h"
-
-struct resume_state;
 
 enum { COLLECT_PROGRESS_NS = NS_PER_S };
 
@@ -77,6 +76,7 @@ struct collect_capture {
 struct collect_link {
 	bool		 is_lost;
 	struct mono_ns	 lost;		/* since when */
+	struct mono_ns	 found;		/* when it was last; 0 */
 	struct mono_ns	 stop_until;	/* the end was asked for; 0 */
 	struct backoff	 backoff;
 	unsigned	 seed;
@@ -98,7 +98,7 @@ struct collect {
 	struct loop_signal *signals[COLLECT_N_SIGNALS];
 	struct ui_text	 ui;
 	enum collect_state state;
-	enum exit_status status;	/* the first thing that went wrong */
+	enum exit_status status;	/* of all that happened */
 	struct ledger	 ledger;
 	struct collect_interface *interfaces;	/* as many as the ledger has */
 	uint32_t	*map;		/* by the agent's number: which of them */
@@ -106,6 +106,9 @@ struct collect {
 	struct collect_capture capture;
 	struct collect_link link;
 	bool		 keeps_record;	/* the output has a resume record */
+	struct resume_state resumed;	/* of the run before, until the output is open */
+	bool		 is_record_full;	/* .. that says nothing: too much */
+	uint64_t	 cut_before;	/* packets that runs before this one shortened */
 	bool		 wants_last;	/* flushing: the last mark is to be made */
 	bool		 is_hurried;	/* interrupted again: the agent says how much is lost */
 	bool		 is_open;	/* the output, with its head */
@@ -147,7 +150,7 @@ struct collect {
 /* Leave the loop: nothing more is to be done. */
 void collect_finish(struct collect *c);
 
-/* Keep the first thing that went wrong. */
+/* Keep what says more, of two failures the first. */
 void collect_set_status(struct collect *c, enum exit_status status);
 
 /* A line on stderr; collect_fail() sets the status that goes with err. */
@@ -168,6 +171,9 @@ void collect_stop(struct collect *c);
 void collect_flush(struct collect *c);
 void collect_go_on_flushing(struct collect *c);
 
+/* It cannot go on: say why, and end with what there is; the rest is a hole. */
+void collect_abort(struct collect *c, const struct err *err);
+
 /* Finish with what there is; the rest is a hole. */
 void collect_end_now(struct collect *c);
 
@@ -179,6 +185,9 @@ void collect_write_stats(struct collect *c);
 /* From c->through to then nobody captured: into ledger, output and stderr. */
 void collect_add_hole(struct collect *c, struct wall_ns to,
     enum ledger_hole_reason reason);
+
+/* How many packets were shortened, into the ledger. */
+void collect_count_cut(struct collect *c);
 
 /* End the writers, count what they did not take, and draw the sums. */
 void collect_settle(struct collect *c);
@@ -248,6 +257,9 @@ void collect_on_outputs(enum outfile_event event, const struct err *err, void *a
  */
 void collect_output_failed(struct collect *c, const struct err *err);
 
+/* Has the output all that was asked for? */
+bool collect_has_enough(const struct collect *c);
+
 /* What may have become possible because the output moved on. */
 void collect_output_moved(struct collect *c);
 
@@ -261,6 +273,9 @@ void collect_report_gaps(struct collect *c);
 
 /* --resume: find and lock the record of the run before.  E_OUTPUT, E_NOMEM. */
 int collect_open_record(struct collect *c, struct err *err) MUST_CHECK;
+
+/* What the run before could not say any more waits for a packet again. */
+void collect_repeat_remarks(struct collect *c);
 
 /* Before the output is opened: its record, where it can have one. */
 int collect_make_record(struct collect *c, struct err *err) MUST_CHECK;
@@ -288,6 +303,9 @@ void collect_mark_last(struct collect *c);
 
 /* The connection is gone: true when the agent is looked for. */
 bool collect_link_lost(struct collect *c, const struct err *err);
+
+/* A Resume was answered: were there events that the agent has forgotten? */
+void collect_tell_missing(struct collect *c, const struct msg_started *started);
 
 /* Started came on a new connection. */
 void collect_link_found(struct collect *c, const struct msg_started *started, bool is_anew);

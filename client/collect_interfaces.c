@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/resume_state.h"
-
-enum { NAME_LEN = ADDRESS_HOST_LEN + 2 * PROTO_MAX_NAME + 3 };
+enum {
+	NAME_LEN = ADDRESS_HOST_LEN + 2 * PROTO_MAX_NAME + 3,
+	/* Of all captures of an output together: an agent can name new ones for ever. */
+	ROWS_MAX = 4 * PROTO_MAX_INTERFACES,
+};
 
 static void
 append(char *dst, size_t size, const char *text)
@@ -134,10 +136,13 @@ add_row(struct collect *c, const char *network_namespace, const char *name,
     uint32_t *ret_row, struct err *err)
 {
 	uint32_t n = c->ledger.n_interfaces;
-	struct collect_interface *more = realloc(c->interfaces,
-	    (n + 1) * sizeof(*more));
+	struct collect_interface *more = n == ROWS_MAX ? NULL :
+	    realloc(c->interfaces, (n + 1) * sizeof(*more));
 	char full[NAME_LEN];
 
+	if (n == ROWS_MAX)
+		return err_set(err, E_TOOBIG, "capture: interface: more than %d in one "
+		    "output: give another file", (int)ROWS_MAX);
 	if (more == NULL)
 		return err_set(err, E_NOMEM, "capture: interface: out of memory");
 	c->interfaces = more;
@@ -324,8 +329,7 @@ collect_on_interface_added(const struct msg_interface_added *added, void *arg)
 	}
 	if (rc != E_OK) {
 		/* Its packets can be neither counted nor judged. */
-		collect_fail(c, &err);
-		collect_flush(c);
+		collect_abort(c, &err);
 		return;
 	}
 	if (c->output_dead || c->reader_gone)

@@ -12,6 +12,8 @@
 enum {
 	/* The end was asked for: the agent is looked for no longer than this. */
 	STOP_LIMIT_MS = 3000,
+	/* A connection that holds for less is as good as none. */
+	HOLDS_MS = 5000,
 };
 
 /* --- the next try --- */
@@ -154,9 +156,13 @@ collect_link_lost(struct collect *c, const struct err *err)
 		c->link.is_lost = true;
 		c->link.lost = clock_mono();
 		c->capture.announcements = sensor_announcements(c->sensor);
-		backoff_reset(&c->link.backoff);
+		if (mono_diff_ns(c->link.lost, c->link.found) >=
+		    (int64_t)HOLDS_MS * NS_PER_MS)
+			backoff_reset(&c->link.backoff);
 	}
-	if (err->code == E_GONE) {
+	/* What it needs to begin is told anew. */
+	c->need.n = 0;
+	if (err->code == E_GONE && c->capture.is_asked && !is_first) {
 		/* It is no failure: the agent is there, the capture is not. */
 		collect_forget_capture(c);
 		try_later(c, 0);
@@ -211,7 +217,7 @@ collect_forget_capture(struct collect *c)
 	if (c->asked != NULL)
 		c->wants_change = true;
 	collect_drop_asked(c);
-	c->capture.has_token = false;
+	c->capture.has_token = c->capture.is_asked = false;
 	c->change_number = 0;
 	c->capture.number++;
 	c->mark_sequence = 0;
@@ -242,15 +248,15 @@ report_found(struct collect *c, bool is_anew)
 }
 
 /* The agent kept no more than it has room for. */
-static void
-tell_missing(struct collect *c, uint64_t now_at)
+void
+collect_tell_missing(struct collect *c, const struct msg_started *started)
 {
 	char text[120];
 
-	if (now_at <= c->capture.announcements)
+	if (started->announcements <= c->capture.announcements)
 		return;
 	snprintf(text, sizeof(text), "%llu messages about events are missing here: the "
-	    "agent had no room for them", (unsigned long long)(now_at -
+	    "agent had no room for them", (unsigned long long)(started->announcements -
 	    c->capture.announcements));
 	collect_report(c, text);
 	outputs_note(c->out, text);
@@ -260,9 +266,8 @@ void
 collect_link_found(struct collect *c, const struct msg_started *started, bool is_anew)
 {
 	report_found(c, is_anew);
-	if (!is_anew)
-		tell_missing(c, started->announcements);
 	c->link.is_lost = false;
+	c->link.found = clock_mono();
 	c->link.stop_until.ns = 0;
 	loop_timer_stop(c->link.stop_timer);
 	loop_timer_stop(c->link.timer);

@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 
 #include "client/resume_record.h"
-#include "client/resume_state.h"
 
 enum {
 	/* Between two records: the agent keeps what it sent so much longer. */
@@ -26,18 +25,22 @@ enum {
 
 /* --- the record of the run before --- */
 
-/* There is no record: may the output be made anew? */
+enum found { FOUND_NO_RECORD, FOUND_FRESH, FOUND_EMPTY };
+
+/* There is no record that says something: may the output be made anew? */
 static int
-begin_anew(struct collect *c, struct err *err)
+begin_anew(struct collect *c, enum found found, struct err *err)
 {
 	const char *path = c->opt->output;
 	char text[ERR_WHAT_LEN];
 	struct stat st;
 
-	if (stat(path, &st) == 0 && st.st_size > 0)
-		return err_set(err, E_OUTPUT, "'%.90s': resume: it has no resume record "
-		    "('%.90s.resume'), so it is not ours to go on with: give another "
-		    "file", path, path);
+	if (found != FOUND_FRESH && stat(path, &st) == 0 && st.st_size > 0)
+		return err_set(err, E_OUTPUT, found == FOUND_EMPTY ?
+		    "'%.80s': resume: its record ('%.80s.resume') is damaged: give another "
+		    "file" :
+		    "'%.80s': resume: it has no resume record ('%.80s.resume'), so it is "
+		    "not ours to go on with: give another file", path, path);
 	snprintf(text, sizeof(text), "'%.200s': nothing to resume: begins anew", path);
 	collect_report(c, text);
 	return E_OK;
@@ -68,6 +71,7 @@ restore(struct collect *c, const struct resume_state *s, struct err *err)
 	if (ledger_import_rest(&c->ledger, &s->rest) != E_OK)
 		return err_set(err, E_OUTPUT, "'%s': resume: its record cannot be right",
 		    c->opt->output);
+	c->cut_before = s->rest.cut;
 	for (uint32_t i = 0; i < s->n_holes; i++)
 		if (ledger_import_hole(&c->ledger, &s->holes[i]) != E_OK)
 			return err_set(err, E_OUTPUT, "'%s': resume: its record cannot "
@@ -94,6 +98,9 @@ take_state(struct collect *c, struct err *err)
 
 	if (rc != E_OK)
 		return rc;
+	if (record.len == 0)
+		return err_set(err, E_OUTPUT, "'%s': resume: its record had no room for "
+		    "all its interfaces: give another file", c->opt->output);
 	rc = resume_state_unpack(record.payload, record.len, &state);
 	if (rc != E_OK)
 		return err_set(err, rc == E_NOMEM ? E_NOMEM : E_OUTPUT,
@@ -102,9 +109,11 @@ take_state(struct collect *c, struct err *err)
 	rc = check_request(c, &state, err);
 	if (rc == E_OK)
 		rc = restore(c, &state, err);
-	resume_state_fini(&state);
-	if (rc != E_OK)
+	if (rc != E_OK) {
+		resume_state_fini(&state);
 		return rc;
+	}
+	c->resumed = state;
 	c->out_cfg.is_resumed = true;
 	c->out_cfg.resume_at = record.offset;
 	return E_OK;
@@ -113,6 +122,7 @@ take_state(struct collect *c, struct err *err)
 int
 collect_open_record(struct collect *c, struct err *err)
 {
+	enum found found = FOUND_NO_RECORD;
 	int rc;
 
 	if (!c->opt->resume)
@@ -123,13 +133,25 @@ collect_open_record(struct collect *c, struct err *err)
 		rc = take_state(c, err);
 	if (rc == E_OK)
 		return E_OK;
+	if (c->out_cfg.record != NULL)
+		found = resume_record_is_fresh(c->out_cfg.record) ? FOUND_FRESH : FOUND_EMPTY;
 	resume_record_close(c->out_cfg.record);
 	c->out_cfg.record = NULL;
 	if (rc == E_GONE)
-		return begin_anew(c, err);
+		return begin_anew(c, found, err);
 	/* Locked by somebody, or nothing of ours. */
 	err->code = rc == E_NOMEM ? E_NOMEM : E_OUTPUT;
 	return err->code;
+}
+
+void
+collect_repeat_remarks(struct collect *c)
+{
+	for (uint32_t i = 0; i < c->resumed.n_remarks; i++)
+		outputs_note(c->out, c->resumed.remarks[i]);
+	for (uint32_t i = 0; i < c->resumed.n_rows; i++)
+		outputs_set_dropped(c->out, i, c->resumed.rows[i].dropped);
+	resume_state_fini(&c->resumed);
 }
 
 static bool
@@ -175,13 +197,13 @@ fill_rows(const struct collect *c, struct resume_row *rows)
 		memcpy(rows[i].network_namespace, from->network_namespace,
 		    sizeof(rows[i].network_namespace));
 		rows[i].link_type = from->link_type;
+		rows[i].dropped = outputs_dropped(c->out, i);
 		ledger_export(&c->ledger, i, &rows[i].counters);
 	}
 }
 
-/* NULL when there is no memory for it. */
-static uint8_t *
-pack_state(struct collect *c, bool is_last, size_t *ret_len)
+static int
+pack_state(struct collect *c, bool is_last, uint8_t **ret_state, size_t *ret_len)
 {
 	struct resume_state s = {
 		.capture_id = c->capture.id,
@@ -201,17 +223,36 @@ pack_state(struct collect *c, bool is_last, size_t *ret_len)
 		.n_holes = c->ledger.n_holes,
 		.holes = c->ledger.holes,
 	};
-	uint8_t *bytes = NULL;
+	char *remarks[SINK_COMMENTS_MAX];
+	int rc;
 
 	if (s.rows == NULL)
-		return NULL;
+		return E_NOMEM;
 	resume_request(c->opt, s.request, s.about);
 	fill_rows(c, s.rows);
+	collect_count_cut(c);
 	ledger_export_rest(&c->ledger, &s.rest);
-	if (resume_state_pack(&s, &bytes, ret_len) != E_OK)
-		bytes = NULL;
+	s.n_remarks = outputs_remarks(c->out, remarks);
+	s.remarks = remarks;
+	rc = resume_state_pack(&s, ret_state, ret_len);
+	for (uint32_t i = 0; i < s.n_remarks; i++)
+		free(remarks[i]);
 	free(s.rows);
-	return bytes;
+	return rc;
+}
+
+/* Better a capture that cannot be gone on with than one that fills the agent. */
+static void
+do_without_record(struct collect *c)
+{
+	char text[ERR_WHAT_LEN];
+
+	if (c->is_record_full)
+		return;
+	c->is_record_full = true;
+	snprintf(text, sizeof(text), "'%.120s': too many interfaces for its resume record: "
+	    "--resume cannot go on with it", c->opt->output);
+	collect_report(c, text);
 }
 
 static void
@@ -219,17 +260,19 @@ make_mark(struct collect *c, bool is_last)
 {
 	uint8_t *state = NULL;
 	size_t len = 0;
+	int rc = E_OK;
 
 	if (is_last && c->kept_state != NULL) {
 		state = c->kept_state;
 		len = c->kept_len;
 		c->kept_state = NULL;
 	} else if (c->keeps_record) {
-		state = pack_state(c, is_last, &len);
+		rc = pack_state(c, is_last, &state, &len);
 	}
-	/* Without its record nothing is safe; the next mark may have one. */
-	if (c->keeps_record && state == NULL)
-		return;
+	if (rc == E_TOOBIG)
+		do_without_record(c);
+	else if (rc != E_OK)
+		return;		/* nothing is safe without it; the next mark may be */
 	if (outputs_mark(c->out, state, len) != E_OK)
 		return;
 	c->is_marking = true;
@@ -290,8 +333,9 @@ collect_take_marks(struct collect *c)
 void
 collect_keep_capture(struct collect *c)
 {
-	if (c->keeps_record && c->kept_state == NULL)
-		c->kept_state = pack_state(c, false, &c->kept_len);
+	if (c->keeps_record && c->kept_state == NULL &&
+	    pack_state(c, false, &c->kept_state, &c->kept_len) != E_OK)
+		c->kept_state = NULL;
 }
 
 void

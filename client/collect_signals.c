@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "client/ledger_text.h"
+
 enum {
 	/* timeout(1) signals its child and then the group it is in. */
 	SAME_SIGNAL_NS = 300 * NS_PER_MS,
@@ -17,7 +19,7 @@ interrupt_again(struct collect *c)
 	if (!c->is_hurried)
 		collect_report(c, "interrupted again: what the sensor still held is "
 		    "not in the output");
-	c->status = EXIT_INTERRUPTED;
+	collect_set_status(c, EXIT_INTERRUPTED);
 	if (c->is_hurried || c->state != COLLECT_STOPPING || c->link.is_lost ||
 	    c->reader_gone || c->output_dead) {
 		collect_end_now(c);
@@ -66,12 +68,9 @@ static void
 on_stats_signal(void *arg)
 {
 	struct collect *c = arg;
-	struct ui_summary s;
 
-	if (!c->is_open)
-		return;
-	ledger_summary(&c->ledger, &s);
-	collect_report_counts(c, &s);
+	if (c->is_open)
+		ledger_text_status(&c->ledger, &c->ui);
 }
 
 static void

@@ -6,14 +6,6 @@
 #include <string.h>
 
 #include "client/request.h"
-#include "client/resume_state.h"
-
-static void
-give_up(struct collect *c, const struct err *err)
-{
-	collect_fail(c, err);
-	collect_finish(c);
-}
 
 /* --- asking --- */
 
@@ -49,7 +41,7 @@ send_start(struct collect *c)
 	struct err err;
 
 	if (request_make(c->opt, c->programs, &start, &err) != E_OK) {
-		give_up(c, &err);
+		collect_abort(c, &err);
 		return;
 	}
 	/* What a capture before this one brought is had already. */
@@ -67,6 +59,8 @@ collect_on_hello(const struct msg_hello *hello, void *arg)
 	struct collect *c = arg;
 	char text[ADDRESS_HOST_LEN + 3 * PROTO_MAX_NAME];
 
+	if (c->state >= COLLECT_FLUSHING)
+		return;
 	if (c->opt->verbose > 0) {
 		snprintf(text, sizeof(text), "%s: connected: %s on '%s', %s",
 		    sensor_name(c->sensor), hello->program, hello->host, hello->os);
@@ -98,7 +92,7 @@ collect_answer_need(struct collect *c)
 	c->need.n = 0;
 	/* Each answer has a program more, so that asking ends. */
 	if (programs_need(c->programs, need.link_types, need.n, &err) != E_OK)
-		give_up(c, &err);
+		collect_abort(c, &err);
 	else
 		send_start(c);
 }
@@ -181,7 +175,10 @@ open_output(struct collect *c, const struct msg_started *started, struct err *er
 	c->out_cfg.record = NULL;	/* it is the output's */
 	if (c->out == NULL)
 		return err->code;
-	return collect_declare_known(c, err);
+	rc = collect_declare_known(c, err);
+	if (rc == E_OK)
+		collect_repeat_remarks(c);
+	return rc;
 }
 
 static void
@@ -228,6 +225,9 @@ remember(struct collect *c, const struct msg_started *started)
 	c->capture.token = started->token;
 	c->capture.has_token = started->has_token;
 	c->capture.linger_ms = started->linger_ms;
+	/* A run before us may have changed its filter: the numbers go on. */
+	if (c->asked == NULL)
+		c->change_number = started->update_number;
 	if (c->start.ns == 0)
 		c->start = started->start;
 	if (c->through.ns < started->start.ns)
@@ -264,6 +264,8 @@ take_interfaces(struct collect *c, const struct msg_started *started, struct err
 	if (rc != E_OK)
 		return rc;
 	remember(c, started);
+	if (c->capture.is_asked)
+		collect_tell_missing(c, started);
 	if (c->link.is_lost)
 		collect_link_found(c, started, is_anew);
 	return E_OK;
@@ -285,20 +287,9 @@ begin_running(struct collect *c)
 	if (c->opt->stats_interval_ms > 0)
 		loop_timer_set(c->stats_timer,
 		    (int64_t)c->opt->stats_interval_ms * NS_PER_MS);
-	if (c->stop_asked)
+	/* What is gone on with may be as large as it was to be. */
+	if (c->stop_asked || collect_has_enough(c))
 		collect_stop(c);
-}
-
-static void
-start_failed(struct collect *c, const struct err *err)
-{
-	collect_fail(c, err);
-	if (c->state != COLLECT_CONNECTING) {
-		collect_flush(c);
-		return;
-	}
-	collect_set_status(c, EXIT_OUTPUT);
-	collect_finish(c);
 }
 
 void
@@ -310,7 +301,7 @@ collect_on_started(const struct msg_started *started, void *arg)
 	if (c->state >= COLLECT_FLUSHING)
 		return;
 	if (take_interfaces(c, started, &err) != E_OK) {
-		start_failed(c, &err);
+		collect_abort(c, &err);
 		return;
 	}
 	if (started->notes[0] != '\0' && !c->capture.is_asked)
@@ -324,6 +315,9 @@ collect_on_started(const struct msg_started *started, void *arg)
 		collect_report_listening(c, started);
 		begin_running(c);
 	}
+	/* A run after us is to find whose capture this is. */
+	if (c->keeps_record)
+		collect_mark(c);
 	if (c->wants_change)
 		collect_change_filter(c);
 	collect_compile_missing(c);

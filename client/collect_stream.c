@@ -72,9 +72,8 @@ passes_here(struct collect *c, struct packet_ref *packet)
 	return true;
 }
 
-/* Has the output all that was asked for? */
-static bool
-has_enough(const struct collect *c)
+bool
+collect_has_enough(const struct collect *c)
 {
 	const struct options *opt = c->opt;
 
@@ -92,7 +91,7 @@ take_packet(struct collect *c, struct packet_ref *packet)
 	packet->meta.iface = c->map[packet->meta.iface];
 	if (!passes_here(c, packet)) {
 		ledger_filtered(l, packet->meta.iface);
-	} else if (c->reader_gone || has_enough(c)) {
+	} else if (c->reader_gone || collect_has_enough(c)) {
 		ledger_beyond(l, packet->meta.iface);
 	} else if (c->output_dead) {
 		ledger_lost_output(l, packet->meta.iface);
@@ -111,9 +110,9 @@ take_packet(struct collect *c, struct packet_ref *packet)
 static void
 move_through(struct collect *c, struct wall_ns newest)
 {
-	newest.ns -= SETTLE_NS;
-	if (newest.ns > c->through.ns)
-		c->through = newest;
+	/* So written that no time of a hostile agent overflows. */
+	if (newest.ns > c->through.ns && newest.ns - c->through.ns > SETTLE_NS)
+		c->through.ns = newest.ns - SETTLE_NS;
 }
 
 static void
@@ -134,7 +133,7 @@ on_batch(struct batch_reader *batch, void *arg)
 		return;
 	outputs_flush(c->out);
 	collect_mark(c);
-	if (has_enough(c))
+	if (collect_has_enough(c))
 		collect_stop(c);
 	if (c->state <= COLLECT_STOPPING)
 		collect_update_flow(c);
@@ -162,7 +161,7 @@ collect_report_gaps(struct collect *c)
 
 	if (c->unreported.packets == 0)
 		return;
-	gap_format(&c->unreported, text);
+	gap_format_report(&c->unreported, text);
 	collect_report(c, text);
 	c->unreported.packets = 0;
 }

@@ -96,6 +96,15 @@ void outputs_hole(struct outputs *o, const char *text);
 void outputs_gap(struct outputs *o, const struct msg_gap *gap);
 
 /*
+ * What still waits to be said beside the next packet of the first file: how many
+ * texts, each of malloc() and the caller's; and how many packets that of an
+ * interface is to say were lost.  For a run that goes on with the file.
+ */
+uint32_t outputs_remarks(struct outputs *o, char *ret_texts[static SINK_COMMENTS_MAX]);
+uint64_t outputs_dropped(const struct outputs *o, uint32_t iface);
+void outputs_set_dropped(struct outputs *o, uint32_t iface, uint64_t packets);
+
+/*
  * Final counters of an interface; nothing for one that is not held, or has
  * them already.
  * comment is said beside them ("" for none).
@@ -119,8 +128,6 @@ int outputs_mark(struct outputs *o, uint8_t *payload, size_t len) MUST_CHECK;
 
 /* Is everything before the last mark written, in all files? */
 bool outputs_has_reached_mark(const struct outputs *o);
-
-bool outputs_is_stalled(const struct outputs *o);	/* a file waits */
 
 uint64_t outputs_cut(const struct outputs *o);	/* packets; see sink.h */
 

@@ -1,6 +1,7 @@
 #include "client/outputs_int.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/gap.h"
 
@@ -81,6 +82,37 @@ forget_remarks(struct outputs_file *f)
 	for (int i = 0; i < OUTPUTS_REASONS; i++)
 		f->gaps[i].is_set = false;
 	f->has_remarks = false;
+}
+
+uint32_t
+outputs_remarks(struct outputs *o, char *ret_texts[static SINK_COMMENTS_MAX])
+{
+	struct sink_remarks remarks = { .n_comments = 0 };
+	struct gap_text texts[OUTPUTS_REASONS];
+	uint32_t n = 0;
+
+	if (o->n == 0 || !o->file[0].has_remarks)
+		return 0;
+	collect_remarks(&o->file[0], &remarks, texts);
+	for (uint32_t i = 0; i < remarks.n_comments; i++) {
+		ret_texts[n] = strdup(remarks.comments[i]);
+		if (ret_texts[n] != NULL)
+			n++;
+	}
+	return n;
+}
+
+uint64_t
+outputs_dropped(const struct outputs *o, uint32_t iface)
+{
+	return iface < o->n_places ? o->places[iface].dropped : 0;
+}
+
+void
+outputs_set_dropped(struct outputs *o, uint32_t iface, uint64_t packets)
+{
+	if (iface < o->n_places)
+		o->places[iface].dropped = packets;
 }
 
 static int
@@ -227,15 +259,6 @@ outputs_has_reached_mark(const struct outputs *o)
 		if (outfile_marks_done(o->file[i].out) < o->file[i].n_marks)
 			return false;
 	return true;
-}
-
-bool
-outputs_is_stalled(const struct outputs *o)
-{
-	for (int i = 0; i < o->n; i++)
-		if (outfile_is_stalled(o->file[i].out))
-			return true;
-	return false;
 }
 
 uint64_t

@@ -156,6 +156,14 @@ check_magic(struct resume_file *file, struct err *err)
 	    file->path);
 }
 
+bool
+resume_file_is_fresh(const struct resume_file *file)
+{
+	struct stat st;
+
+	return fstat(file->fd, &st) == 0 && st.st_size <= MAGIC_LEN;
+}
+
 int
 resume_file_start_over(struct resume_file *file, struct err *err)
 {

@@ -32,6 +32,9 @@ void resume_file_fini(struct resume_file *file);
 int resume_file_open(struct resume_file *file, enum resume_file_flags flags,
     struct err *err) MUST_CHECK;
 
+/* Was nothing written into it yet, but for its beginning? */
+bool resume_file_is_fresh(const struct resume_file *file);
+
 /* Let it hold nothing but its beginning. */
 int resume_file_start_over(struct resume_file *file, struct err *err) MUST_CHECK;
 

@@ -137,6 +137,12 @@ resume_record_read(const struct resume_record *record,
 	return E_OK;
 }
 
+bool
+resume_record_is_fresh(const struct resume_record *record)
+{
+	return resume_file_is_fresh(&record->file);
+}
+
 int
 resume_record_check_output(const struct resume_record *record, int output_fd,
     struct err *err)

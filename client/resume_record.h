@@ -49,6 +49,12 @@ int resume_record_read(const struct resume_record *record,
     struct resume_record_state *ret_state, struct err *err) MUST_CHECK;
 
 /*
+ * Was the client that made it killed before it said anything?  Then its output is
+ * one that it was about to make anew.
+ */
+bool resume_record_is_fresh(const struct resume_record *record);
+
+/*
  * Is this open file the output that the newest slot is about, and can it go on
  * at its offset?  E_GONE without a slot; E_OUTPUT "'x.pcapng': resume: ..." for
  * another file, one that is too short or has other bytes before the offset.

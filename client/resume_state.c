@@ -138,6 +138,7 @@ fill_rows(const struct resume_state *s, struct packing *p, Resume__State *out)
 		row->name = borrow(s->rows[i].name);
 		row->network_namespace = borrow(s->rows[i].network_namespace);
 		row->link_type = s->rows[i].link_type;
+		row->dropped = s->rows[i].dropped;
 		row->n_counts = N_COUNTS;
 		row->counts = borrow_counts(&s->rows[i].counters);
 	}
@@ -181,6 +182,8 @@ fill_plain(const struct resume_state *s, Resume__State *out)
 	out->map = s->map;
 	out->n_rest = N_REST;
 	out->rest = borrow_counts(&s->rest);
+	out->n_remarks = s->n_remarks;
+	out->remarks = s->remarks;
 }
 
 int
@@ -192,6 +195,8 @@ resume_state_pack(const struct resume_state *s, uint8_t **ret_bytes, size_t *ret
 	uint8_t *bytes;
 	size_t len;
 
+	if (rc == E_OK && (s->n_rows > PROTO_MAX_INTERFACES || s->n_map > PROTO_MAX_INTERFACES))
+		rc = E_TOOBIG;
 	if (rc != E_OK)
 		goto out;
 	fill_plain(s, &state);
@@ -240,6 +245,7 @@ take_rows(const Resume__State *in, struct resume_state *out)
 		    sizeof(to->network_namespace)) != E_OK)
 			return E_BADMSG;
 		to->link_type = row->link_type;
+		to->dropped = row->dropped;
 		memcpy(&to->counters, row->counts, sizeof(to->counters));
 	}
 	return E_OK;
@@ -278,6 +284,23 @@ take_holes(const Resume__State *in, struct resume_state *out)
 			.reason = (enum ledger_hole_reason)in->holes[i]->reason,
 			.n = in->holes[i]->count,
 		};
+	return E_OK;
+}
+
+static int
+take_remarks(const Resume__State *in, struct resume_state *out)
+{
+	if (in->n_remarks > SINK_COMMENTS_MAX)
+		return E_BADMSG;
+	out->remarks = calloc(in->n_remarks + 1, sizeof(*out->remarks));
+	if (out->remarks == NULL)
+		return E_NOMEM;
+	for (size_t i = 0; i < in->n_remarks; i++) {
+		out->remarks[i] = strdup(in->remarks[i]);
+		if (out->remarks[i] == NULL)
+			return E_NOMEM;
+		out->n_remarks++;
+	}
 	return E_OK;
 }
 
@@ -322,6 +345,8 @@ resume_state_unpack(const uint8_t *bytes, size_t len, struct resume_state *ret_s
 		rc = take_map(in, &state);
 	if (rc == E_OK)
 		rc = take_holes(in, &state);
+	if (rc == E_OK)
+		rc = take_remarks(in, &state);
 	resume__state__free_unpacked(in, NULL);
 	if (rc == E_OK)
 		*ret_state = state;
@@ -336,5 +361,8 @@ resume_state_fini(struct resume_state *state)
 	free(state->rows);
 	free(state->map);
 	free(state->holes);
+	for (uint32_t i = 0; i < state->n_remarks; i++)
+		free(state->remarks[i]);
+	free(state->remarks);
 	memset(state, 0, sizeof(*state));
 }

@@ -13,6 +13,7 @@
 
 #include "client/ledger.h"
 #include "client/options.h"
+#include "client/sink.h"
 #include "common/clock.h"
 #include "common/err.h"
 #include "proto/codec.h"
@@ -28,6 +29,7 @@ struct resume_row {
 	char		 name[PROTO_MAX_NAME + 1];
 	char		 network_namespace[PROTO_MAX_NAME + 1];
 	uint32_t	 link_type;
+	uint64_t	 dropped;	/* to be told with its next packet */
 	struct ledger_counts counters;
 };
 
@@ -50,6 +52,9 @@ struct resume_state {
 	struct ledger_rest rest;
 	uint32_t	 n_holes;
 	struct ledger_hole *holes;	/* owned */
+	/* What the file does not say yet: beside the next packet. */
+	uint32_t	 n_remarks;	/* at most SINK_COMMENTS_MAX */
+	char		**remarks;	/* owned, each too */
 };
 
 /*

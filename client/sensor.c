@@ -222,6 +222,8 @@ sensor_start(struct sensor *s, const struct msg_start *start)
 	struct msg msg = { .type = MSG_START };
 
 	s->resumed_at = 0;
+	/* What another capture was asked for has no answer any more. */
+	s->asked_change = 0;
 	msg.start = *start;
 	sensor_set_state(s, start->plan_only ? SENSOR_PLANNING : SENSOR_STARTING,
 	    ANSWER_MS);
@@ -265,12 +267,6 @@ bool
 sensor_was_refused(const struct sensor *s)
 {
 	return s->is_refused;
-}
-
-uint64_t
-sensor_next_sequence(const struct sensor *s)
-{
-	return s->next_sequence;
 }
 
 uint64_t
@@ -326,9 +322,11 @@ sensor_stop_now(struct sensor *s)
 void
 sensor_pause(struct sensor *s)
 {
+	/* What leads to a capture is heard, however full the output is. */
+	if (s->state != SENSOR_STREAMING)
+		return;
 	s->is_paused = true;
-	if (s->conn != NULL)
-		conn_pause(s->conn);
+	conn_pause(s->conn);
 }
 
 void
@@ -337,7 +335,7 @@ sensor_resume(struct sensor *s)
 	if (!s->is_paused)
 		return;
 	s->is_paused = false;
-	if (s->state == SENSOR_DONE)
+	if (s->state != SENSOR_STREAMING)
 		return;
 	s->heard = clock_mono();
 	conn_resume(s->conn);

@@ -123,11 +123,13 @@ void sensor_stop(struct sensor *sensor);
 /* The same, but what was not sent yet becomes a gap. */
 void sensor_stop_now(struct sensor *sensor);
 
-/* The sequence that comes next, and the announcements that came. */
-uint64_t sensor_next_sequence(const struct sensor *sensor);
+/* Events and answers to filter updates that came, over all connections. */
 uint64_t sensor_announcements(const struct sensor *sensor);
 
-/* Stop reading while the output is full, and go on. */
+/*
+ * Stop reading while the output is full, and go on.  Nothing happens but while a
+ * capture runs: after started the owner says it anew.
+ */
 void sensor_pause(struct sensor *sensor);
 void sensor_resume(struct sensor *sensor);
 

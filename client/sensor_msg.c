@@ -132,7 +132,8 @@ take_filter_changed(struct sensor *s, const struct msg_filter_changed *changed)
 	}
 	if (changed->code == E_OK && is_late(s, changed->sequence))
 		return;
-	s->asked_change = 0;
+	if (!is_old)
+		s->asked_change = 0;
 	s->announcements++;
 	s->events->filter_changed(changed, s->arg);
 }

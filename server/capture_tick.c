@@ -41,7 +41,9 @@ is_over(const struct capture *c)
 static bool
 is_silent(struct capture *c)
 {
-	const int64_t most = (int64_t)c->started.heartbeat_ms * NS_PER_MS;
+	/* The next look would come too late. */
+	const int64_t most = (int64_t)(c->started.heartbeat_ms - PROTO_WATERMARK_MS) *
+	    NS_PER_MS;
 	struct mono_ns now = clock_mono();
 
 	if (mono_diff_ns(now, c->checked) >

@@ -177,7 +177,8 @@ def test_a_client_that_may_not_try_for_longer_ends_and_its_file_is_whole(lab, ag
     written = faults.File(run.path)
     faults.check_order(sent, written.packets)
     assert ledger.status == 9 and not ledger.is_complete
-    assert ledger.total.written == len(written.packets) >= 10000
+    # What was on its way when the line was cut is not.
+    assert ledger.total.written == len(written.packets) >= 9000
     # All that was sent before the cut and its first watermark is there.
     in_time = sum(count for first, count, _, after in sent.bursts if after < start - faults.SECOND)
     assert [p.number for p in written.packets][:in_time] == list(range(in_time))

@@ -4,6 +4,7 @@ import os
 import signal
 import stat
 import subprocess
+import time
 
 import pytest
 
@@ -175,6 +176,7 @@ def test_a_capture_is_resumed_by_its_own_identity_only(lab, agent, pki):
     client = begin(lab, path)
     sender.send(*all_frames(100))
     eventually(lambda: size_at_least(path, 100), 10, "packets in the file")
+    client.err.wait_end(0.3)  # and the record that covers them
     kill(client)
     # It has file and record, but not the certificate.
     client = begin(lab, path, "--resume", cert="mallory")
@@ -238,6 +240,26 @@ def test_several_interfaces_keep_their_numbers(lab, agent):
 
 
 # --- while the connection is lost ---
+
+def test_both_sides_notice_a_dead_line_within_six_seconds(lab, agent):
+    """Nothing is sent, nothing is captured: only heartbeats tell."""
+    client = begin(lab, lab.file("a.pcapng"))
+    with cut(lab):
+        start = time.monotonic()
+        client.err.wait(LOST, 20)
+        agent.err.wait(r"the client fell silent", 20)
+        assert 3 < time.monotonic() - start < 8
+    client.err.wait(RESUMED, 20)
+    assert client.interrupt() == COMPLETE
+
+
+def test_a_closed_connection_is_noticed_at_once(lab, agent):
+    from faultlab import reset
+    client = begin(lab, lab.file("a.pcapng"), "--heartbeat", "1h")
+    reset(lab, lab.net.client)
+    client.err.wait(LOST, 5)
+    client.err.wait(RESUMED, 10)
+    assert client.interrupt() == COMPLETE
 
 def test_an_agent_that_is_restarted_in_order_is_found_again(lab):
     path = lab.file("a.pcapng")

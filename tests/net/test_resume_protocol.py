@@ -9,7 +9,7 @@ import pytest
 import frames
 import wire
 from faultlab import stopped
-from lab import eventually, run
+from lab import LONG, eventually, run
 from taker import Pinger, Taker, one, total
 
 GONE = (-23, "capture: resume: not here: it ended, its linger is over, or it is not yours")
@@ -357,8 +357,10 @@ def test_events_while_nobody_is_there_come_after_the_resume(lab, agent, taker):
 
 
 def test_many_captures_share_the_memory_there_is(lab, pki):
-    agent = lab.agent(conf="max-captures = 200\nlog-memory = 512MiB\nring-memory = 512MiB\n")
-    takers = [Taker(lab, pki) for _ in range(200)]
+    count = 200 if LONG else 40
+    agent = lab.agent(conf=f"max-captures = {count}\nlog-memory = {2 * count}MiB\n"
+                      "ring-memory = 512MiB\n")
+    takers = [Taker(lab, pki) for _ in range(count)]
     for taker in takers:
         taker.start(log_bytes=2 << 20, ring_bytes=1 << 20, heartbeat_ms=600000)
         assert one(taker.started, 4) == 2 << 20

@@ -13,7 +13,8 @@
 
 static struct resume_row rows[2] = {
 	{ .name = "eth0", .link_type = 1, .counters = { .written = 5,
-		.gaps = { 0, 7, 0, UINT64_MAX }, .came_before = 3 } },
+		.gaps = { 0, 7, 0, UINT64_MAX }, .came_before = 3 },
+	  .dropped = UINT64_MAX },
 	{ .name = "x", .network_namespace = "netns:blue", .link_type = 65535 },
 };
 static uint32_t map[3] = { 1, 0, 1 };
@@ -21,6 +22,9 @@ static struct ledger_hole holes[1] = {
 	{ .from = { 1790000000123456789 }, .to = { INT64_MAX },
 	  .reason = LEDGER_HOLE_LINGER_OVER, .n = 2 },
 };
+
+static char first_remark[] = "7 packets missing here", no_text[] = "";
+static char *remarks[SINK_COMMENTS_MAX + 1] = { first_remark, no_text };
 
 static struct resume_state
 sample(void)
@@ -32,6 +36,7 @@ sample(void)
 		.through = { -5 }, .start = { 6 }, .packets = 1000, .bytes = 1 << 30,
 		.linger_ms = 60000, .n_rows = 2, .rows = rows, .n_map = 3, .map = map,
 		.rest = { .cut = 4 }, .n_holes = 1, .holes = holes,
+		.n_remarks = 2, .remarks = remarks,
 	};
 }
 
@@ -60,6 +65,9 @@ assert_same(const struct resume_state *a, const struct resume_state *b)
 		assert_int_equal(a->holes[i].reason, b->holes[i].reason);
 		assert_true(a->holes[i].n == b->holes[i].n);
 	}
+	assert_int_equal(a->n_remarks, b->n_remarks);
+	for (uint32_t i = 0; i < a->n_remarks; i++)
+		assert_string_equal(a->remarks[i], b->remarks[i]);
 }
 
 static void
@@ -118,6 +126,36 @@ what_cannot_be_is_refused(void **state)
 	s = sample();
 	s.sequence = UINT64_MAX;
 	assert_int_equal(judge(&s), E_BADMSG);
+	s = sample();
+	for (size_t i = 0; i < ARRAY_LEN(remarks); i++)
+		remarks[i] = first_remark;
+	s.n_remarks = SINK_COMMENTS_MAX;
+	assert_int_equal(judge(&s), E_OK);
+	s.n_remarks++;
+	assert_int_equal(judge(&s), E_BADMSG);
+}
+
+static void
+more_than_can_be_read_is_not_written(void **state)
+{
+	struct resume_row *many = calloc(PROTO_MAX_INTERFACES + 1, sizeof(*many));
+	struct resume_state s = sample();
+	uint8_t *bytes = NULL;
+	size_t len;
+
+	(void)state;
+	assert_non_null(many);
+	s.rows = many;
+	s.n_rows = PROTO_MAX_INTERFACES;
+	assert_int_equal(judge(&s), E_OK);
+	s.n_rows++;
+	assert_int_equal(resume_state_pack(&s, &bytes, &len), E_TOOBIG);
+	s.n_rows--;
+	for (uint32_t i = 0; i < s.n_rows; i++)
+		memset(many[i].name, 'x', sizeof(many[i].name) - 1);
+	assert_int_equal(resume_state_pack(&s, &bytes, &len), E_TOOBIG);
+	assert_null(bytes);
+	free(many);
 }
 
 static void
@@ -193,6 +231,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_field_comes_back),
 		cmocka_unit_test(what_cannot_be_is_refused),
+		cmocka_unit_test(more_than_can_be_read_is_not_written),
 		cmocka_unit_test(damage_is_survived),
 		cmocka_unit_test(another_request_has_another_digest),
 	};
