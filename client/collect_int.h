@@ -127,7 +127,6 @@ struct collect {
 	struct msg_gap	 unreported;	/* gaps since the last line about them */
 	/* Acknowledge mark_sequence when the output has reached its mark. */
 	uint64_t	 mark_sequence, newest_sequence;
-	bool		 is_gap_newest;	/* and no packet behind it tells of it yet */
 	bool		 is_marking, wants_mark;	/* one is under way, is due */
 	uint32_t	 mark_capture;	/* whose sequence it is */
 	uint8_t		*kept_state;	/* for the last mark, if the capture may go on */

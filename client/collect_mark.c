@@ -287,8 +287,7 @@ collect_mark(struct collect *c)
 	int64_t since;
 
 	c->wants_mark = true;
-	/* A gap's comment is not in the output before a packet is. */
-	if (c->is_marking || c->is_gap_newest || !c->is_open)
+	if (c->is_marking || !c->is_open)
 		return;
 	since = mono_diff_ns(clock_mono(), c->marked);
 	if (c->keeps_record && since < (int64_t)RECORD_MS * NS_PER_MS) {

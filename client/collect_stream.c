@@ -110,6 +110,9 @@ take_packet(struct collect *c, struct packet_ref *packet)
 static void
 move_through(struct collect *c, struct wall_ns newest)
 {
+	/* That clock is not the one that watermarks and captures begin by. */
+	if (c->opt->time_stamp_type == TIME_STAMP_ADAPTER_UNSYNCED)
+		return;
 	/* So written that no time of a hostile agent overflows. */
 	if (newest.ns > c->through.ns && newest.ns - c->through.ns > SETTLE_NS)
 		c->through.ns = newest.ns - SETTLE_NS;
@@ -128,7 +131,6 @@ on_batch(struct batch_reader *batch, void *arg)
 		take_packet(c, &packet);
 	move_through(c, packet.meta.time);
 	c->newest_sequence = batch->sequence;
-	c->is_gap_newest = false;
 	if (c->output_dead || c->reader_gone)
 		return;
 	outputs_flush(c->out);
@@ -197,7 +199,6 @@ on_gap(const struct msg_gap *gap, void *arg)
 	gap_join(&c->unreported, gap, c->unreported.packets == 0);
 	tell_outputs(c, gap);
 	c->newest_sequence = gap->last_sequence;
-	c->is_gap_newest = true;
 	collect_reach(c, gap->last_sequence + 1);
 }
 

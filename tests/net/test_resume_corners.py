@@ -2,11 +2,13 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
 
 import pytest
 
 import capfile
+import faults
 import frames
 import puppet
 import wire
@@ -14,8 +16,9 @@ from faultlab import ANEW
 from lab import eventually, holds
 from wire import envelope, field
 
-COMPLETE, REFUSED_OUTPUT, HOLE, TWICE = 0, 7, 11, 130
+COMPLETE, REFUSED_OUTPUT, LOST_FOR_GOOD, HOLE, TWICE = 0, 7, 9, 11, 130
 GONE = -23
+IGNORE_UNEXPECTED_EOF = 1 << 7  # OpenSSL's SSL_OP_
 CISCO_HDLC, USER0 = 104, 147
 TOKEN = bytes(range(32))
 UDP = frames.numbered(20)
@@ -402,3 +405,60 @@ def test_what_stands_in_the_file_after_two_interrupts_stays_there(lab, villain, 
     villain.end([BOTH], 1)
     assert client.wait(30) == HOLE, client.report()
     assert len(capfile.read(path).packets) == written + 2
+
+
+# --- what another run is to find ---
+
+def test_a_capture_that_is_given_up_while_it_is_asked_for_is_not_ended(lab, villain):
+    """The Resume is with the agent, which is slow to answer: it must not see an end."""
+    client, _ = begin(lab, villain)
+    # An end without close_notify is an error then.
+    villain.context.options &= ~IGNORE_UNEXPECTED_EOF
+    villain.hang_up()
+    villain.accept(wire.RESUME)
+    villain.sock.suppress_ragged_eofs = False
+    client.signal(signal.SIGINT)
+    with pytest.raises(ssl.SSLError, match="(?i)eof"):
+        while True:
+            villain.receive()
+    assert client.wait(10) == LOST_FOR_GOOD, client.report()
+
+
+def test_a_gap_on_a_quiet_line_is_acknowledged(lab, villain):
+    """Its comment is in the record, and the hole behind it begins where it should."""
+    client, path = begin(lab, villain)
+    villain.send(puppet.gap(2, 2, 5, [5]))
+    later = puppet.NOW + 3600 * 10**9
+    wait_marked(villain, 2, later)
+    assert villain.acked == 2
+    kill(client)
+    client = client_of(lab, path, "--resume")
+    resume = villain.accept(wire.RESUME)
+    assert resume[3] == [3], resume
+    villain.send(refuse(GONE))
+    villain.accept()
+    villain.send(again(78), puppet.batch(1, UDP[2:4]))
+    villain.wait_acked(1)
+    client.signal(signal.SIGINT)
+    villain.end([BOTH], 1)
+    assert client.wait(30) == HOLE, client.report()
+    packet = capfile.read(path).packets[2]
+    assert b"5 packets missing here" in packet.comment and packet.drops == 5
+    assert faults.time_ns(ended_of(client)["holes"][0]["from"]) >= later
+
+
+def test_stamps_of_another_clock_do_not_say_since_when_something_is_missing(lab, villain):
+    client, _ = begin(lab, villain, "-j", "adapter_unsynced")
+    villain.send(puppet.batch(2, UDP[2:4], time_ns=4 * puppet.NOW))
+    villain.wait_acked(2)
+    villain.send(puppet.watermark(2, puppet.NOW + 5))
+    villain.hang_up()
+    villain.accept(wire.RESUME)
+    villain.send(refuse(GONE))
+    villain.accept()
+    villain.send(again(78))
+    client.err.wait(ANEW, 10)
+    client.signal(signal.SIGINT)
+    villain.end([{}], 0)
+    assert client.wait(30) == HOLE, client.report()
+    assert faults.time_ns(ended_of(client)["holes"][0]["from"]) == puppet.NOW + 5
