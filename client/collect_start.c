@@ -214,6 +214,7 @@ begin_anew(struct collect *c, const struct msg_started *started)
 	collect_add_hole(c, started->start, hole_reason(c));
 	c->newest_sequence = 0;
 	c->through = started->start;
+	c->watermarked.ns = 0;
 	c->capture.announcements = c->capture.happened = 0;
 }
 

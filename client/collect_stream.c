@@ -151,6 +151,10 @@ on_watermark(const struct msg_watermark *watermark, void *arg)
 		return;
 	if (watermark->time.ns > c->through.ns)
 		c->through = watermark->time;
+	if (c->watermarked.ns == 0 || watermark->time.ns > c->watermark.ns) {
+		c->watermark = watermark->time;
+		c->watermarked = clock_mono();
+	}
 	if (!c->output_dead && !c->reader_gone)
 		collect_mark_quiet(c);
 }
@@ -321,7 +325,7 @@ on_failed(const struct err *err, void *arg)
 	collect_report(c, text);
 	collect_set_status(c, EXIT_CONNECTION);
 	collect_keep_capture(c);
-	collect_add_hole(c, clock_wall(), LEDGER_HOLE_CONNECTION_LOST);
+	collect_add_hole(c, collect_sensor_time(c), LEDGER_HOLE_CONNECTION_LOST);
 	collect_flush(c);
 }
 

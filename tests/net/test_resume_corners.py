@@ -4,6 +4,7 @@ import os
 import signal
 import ssl
 import subprocess
+import time
 
 import pytest
 
@@ -32,11 +33,12 @@ def villain(lab, pki):
     made.close()
 
 
-def again(capture_id=77, next_sequence=0, announcements=0, update_number=0, interfaces=None):
+def again(capture_id=77, next_sequence=0, announcements=0, update_number=0, interfaces=None,
+          start=puppet.NOW):
     interfaces = interfaces or [puppet.interface("cap0")]
     return puppet.started(interfaces, more=puppet.resumable(capture_id, TOKEN, next_sequence,
                                                             announcements)
-                          + field(13, update_number))
+                          + field(13, update_number) + wire.fixed64(6, start))
 
 
 def refuse(code):
@@ -437,7 +439,7 @@ def test_a_gap_on_a_quiet_line_is_acknowledged(lab, villain):
     assert resume[3] == [3], resume
     villain.send(refuse(GONE))
     villain.accept()
-    villain.send(again(78), puppet.batch(1, UDP[2:4]))
+    villain.send(again(78, start=later + 10**9), puppet.batch(1, UDP[2:4]))
     villain.wait_acked(1)
     client.signal(signal.SIGINT)
     villain.end([BOTH], 1)
@@ -451,7 +453,7 @@ def test_stamps_of_another_clock_do_not_say_since_when_something_is_missing(lab,
     client, _ = begin(lab, villain, "-j", "adapter_unsynced")
     villain.send(puppet.batch(2, UDP[2:4], time_ns=4 * puppet.NOW))
     villain.wait_acked(2)
-    villain.send(puppet.watermark(2, puppet.NOW + 5))
+    villain.send(puppet.watermark(2, puppet.NOW))
     villain.hang_up()
     villain.accept(wire.RESUME)
     villain.send(refuse(GONE))
@@ -461,4 +463,39 @@ def test_stamps_of_another_clock_do_not_say_since_when_something_is_missing(lab,
     client.signal(signal.SIGINT)
     villain.end([{}], 0)
     assert client.wait(30) == HOLE, client.report()
-    assert faults.time_ns(ended_of(client)["holes"][0]["from"]) == puppet.NOW + 5
+    assert faults.time_ns(ended_of(client)["holes"][0]["from"]) == puppet.NOW
+
+
+# --- clocks ---
+
+@pytest.mark.parametrize("ahead", [-86400, -30, 0, 30, 86400])
+def test_a_hole_is_as_long_as_the_outage_though_clocks_differ(lab, villain, ahead):
+    """The client ends it, and its clock is not the sensor's."""
+    client, _ = begin(lab, villain, "--reconnect", "0")
+    sensor_time = time.time_ns() + ahead * 10**9
+    villain.send(puppet.watermark(1, sensor_time))
+    holds(lambda _: None, 1.5)
+    villain.hang_up()
+    assert client.wait(10) == LOST_FOR_GOOD, client.report()
+    hole, = ended_of(client)["holes"]
+    assert faults.time_ns(hole["from"]) == sensor_time
+    length = faults.time_ns(hole["to"]) - sensor_time
+    assert 1.5 <= length / 10**9 <= 4, length
+
+
+def test_a_clock_that_is_set_back_hides_no_outage(lab, villain):
+    client, _ = begin(lab, villain)
+    villain.send(puppet.watermark(1, puppet.NOW + 3600 * 10**9))
+    client.err.wait_end(0.5)
+    villain.hang_up()
+    villain.accept(wire.RESUME)
+    villain.send(refuse(GONE))
+    villain.accept()
+    villain.send(again(78))
+    client.err.wait(ANEW, 10)
+    client.signal(signal.SIGINT)
+    villain.end([{}], 0)
+    assert client.wait(30) == HOLE, client.report()
+    hole, = ended_of(client)["holes"]
+    assert faults.time_ns(hole["to"]) == puppet.NOW
+    assert 0.5 <= (puppet.NOW - faults.time_ns(hole["from"])) / 10**9 <= 5
