@@ -105,7 +105,7 @@ collect_abort(struct collect *c, const struct err *err)
 		return;
 	}
 	if (c->state < COLLECT_FLUSHING)
-		collect_add_hole(c, clock_wall(), LEDGER_HOLE_INTERRUPTED);
+		collect_add_hole(c, collect_sensor_time(c), LEDGER_HOLE_INTERRUPTED);
 	collect_flush(c);
 }
 
@@ -113,7 +113,7 @@ void
 collect_end_now(struct collect *c)
 {
 	if (c->state < COLLECT_FLUSHING && !c->reader_gone && !c->output_dead) {
-		collect_add_hole(c, clock_wall(), LEDGER_HOLE_INTERRUPTED);
+		collect_add_hole(c, collect_sensor_time(c), LEDGER_HOLE_INTERRUPTED);
 		collect_reach(c, UINT64_MAX);
 		c->wants_last = true;
 		/* The next run would cut away what stands behind the mark under way. */
@@ -204,7 +204,7 @@ limit_reached(void *arg)
 	if (c->output_dead) {
 		collect_report(c, "what the sensor still held is missing, and not "
 		    "counted");
-		collect_add_hole(c, clock_wall(), LEDGER_HOLE_INTERRUPTED);
+		collect_add_hole(c, collect_sensor_time(c), LEDGER_HOLE_INTERRUPTED);
 	}
 	collect_finish(c);
 }

@@ -59,6 +59,38 @@ collect_write_stats(struct collect *c)
 		}
 }
 
+/* Since the newest watermark; without one 0. */
+static int64_t
+since_watermark_ns(const struct collect *c)
+{
+	return c->watermarked.ns == 0 ? 0 : mono_diff_ns(clock_mono(), c->watermarked);
+}
+
+struct wall_ns
+collect_sensor_time(const struct collect *c)
+{
+	struct wall_ns ours = clock_wall(), theirs = c->watermark;
+	int64_t apart;
+
+	/* A watermark lags, but for less than a second. */
+	if (c->watermarked.ns == 0 || __builtin_add_overflow(theirs.ns,
+	    since_watermark_ns(c) + NS_PER_S, &theirs.ns) ||
+	    __builtin_sub_overflow(theirs.ns, ours.ns, &apart))
+		return ours;
+	return apart >= 0 && apart <= NS_PER_S ? ours : theirs;
+}
+
+/* What began at from ends before that: how long it was is known all the same. */
+static struct wall_ns
+begin_before(const struct collect *c, struct wall_ns to)
+{
+	int64_t ns = since_watermark_ns(c) + NS_PER_S;
+
+	if (c->watermarked.ns != 0 && to.ns > INT64_MIN + ns)
+		to.ns -= ns;
+	return to;
+}
+
 void
 collect_add_hole(struct collect *c, struct wall_ns to, enum ledger_hole_reason reason)
 {
@@ -66,9 +98,9 @@ collect_add_hole(struct collect *c, struct wall_ns to, enum ledger_hole_reason r
 	    .n = 1 };
 	char text[LEDGER_TEXT_LEN];
 
-	/* Two clocks, or one that was set. */
+	/* The sensor's clock was set. */
 	if (hole.to.ns < hole.from.ns)
-		hole.to = hole.from;
+		hole.from = begin_before(c, to);
 	ledger_hole(&c->ledger, hole.from, hole.to, reason);
 	ledger_text_hole(&hole, clock_wall(), text);
 	/* One at the end stands in the closing lines, which come now. */

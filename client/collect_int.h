@@ -123,11 +123,12 @@ struct collect {
 	struct wall_ns	 start;		/* of the first capture */
 	struct mono_ns	 began;		/* here */
 	struct wall_ns	 through;	/* what was stamped before it has come */
+	struct wall_ns	 watermark;	/* the newest of this connection's capture */
+	struct mono_ns	 watermarked;	/* when it came; 0: none did */
 	uint64_t	 written, written_bytes;
 	struct msg_gap	 unreported;	/* gaps since the last line about them */
 	/* Acknowledge mark_sequence when the output has reached its mark. */
 	uint64_t	 mark_sequence, newest_sequence;
-	bool		 is_gap_newest;	/* and no packet behind it tells of it yet */
 	bool		 is_marking, wants_mark;	/* one is under way, is due */
 	uint32_t	 mark_capture;	/* whose sequence it is */
 	uint8_t		*kept_state;	/* for the last mark, if the capture may go on */
@@ -181,6 +182,9 @@ void collect_end_now(struct collect *c);
 
 /* The last counters of every interface, into the output. */
 void collect_write_stats(struct collect *c);
+
+/* What the sensor's clock says by now: the machines' need not agree. */
+struct wall_ns collect_sensor_time(const struct collect *c);
 
 /* From c->through to then nobody captured: into ledger, output and stderr. */
 void collect_add_hole(struct collect *c, struct wall_ns to,

@@ -201,8 +201,10 @@ collect_lost_for_good(struct collect *c)
 {
 	collect_report(c, "the sensor was not found again: what it captured since is "
 	    "missing");
+	/* It may be about to answer; another run is to find the capture. */
+	sensor_let_go(c->sensor);
 	collect_keep_capture(c);
-	collect_add_hole(c, clock_wall(), LEDGER_HOLE_CONNECTION_LOST);
+	collect_add_hole(c, collect_sensor_time(c), LEDGER_HOLE_CONNECTION_LOST);
 	collect_set_status(c, EXIT_CONNECTION);
 	collect_flush(c);
 }

@@ -25,6 +25,15 @@ enum {
 
 /* --- the record of the run before --- */
 
+/* Somebody may have moved it to another place. */
+static bool
+is_output_gone(const struct collect *c)
+{
+	struct stat st;
+
+	return stat(c->opt->output, &st) != 0 ? errno == ENOENT : st.st_size == 0;
+}
+
 enum found { FOUND_NO_RECORD, FOUND_FRESH, FOUND_EMPTY };
 
 /* There is no record that says something: may the output be made anew? */
@@ -130,7 +139,7 @@ collect_open_record(struct collect *c, struct err *err)
 	rc = resume_record_open(c->opt->output, RESUME_RECORD_OLD, &c->out_cfg.record,
 	    err);
 	if (rc == E_OK)
-		rc = take_state(c, err);
+		rc = is_output_gone(c) ? E_GONE : take_state(c, err);
 	if (rc == E_OK)
 		return E_OK;
 	if (c->out_cfg.record != NULL)
@@ -287,8 +296,7 @@ collect_mark(struct collect *c)
 	int64_t since;
 
 	c->wants_mark = true;
-	/* A gap's comment is not in the output before a packet is. */
-	if (c->is_marking || c->is_gap_newest || !c->is_open)
+	if (c->is_marking || !c->is_open)
 		return;
 	since = mono_diff_ns(clock_mono(), c->marked);
 	if (c->keeps_record && since < (int64_t)RECORD_MS * NS_PER_MS) {

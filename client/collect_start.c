@@ -213,8 +213,8 @@ begin_anew(struct collect *c, const struct msg_started *started)
 	ledger_end_epoch(&c->ledger);
 	collect_add_hole(c, started->start, hole_reason(c));
 	c->newest_sequence = 0;
-	c->is_gap_newest = false;
 	c->through = started->start;
+	c->watermarked.ns = 0;
 	c->capture.announcements = c->capture.happened = 0;
 }
 

@@ -110,6 +110,9 @@ take_packet(struct collect *c, struct packet_ref *packet)
 static void
 move_through(struct collect *c, struct wall_ns newest)
 {
+	/* That clock is not the one that watermarks and captures begin by. */
+	if (c->opt->time_stamp_type == TIME_STAMP_ADAPTER_UNSYNCED)
+		return;
 	/* So written that no time of a hostile agent overflows. */
 	if (newest.ns > c->through.ns && newest.ns - c->through.ns > SETTLE_NS)
 		c->through.ns = newest.ns - SETTLE_NS;
@@ -128,7 +131,6 @@ on_batch(struct batch_reader *batch, void *arg)
 		take_packet(c, &packet);
 	move_through(c, packet.meta.time);
 	c->newest_sequence = batch->sequence;
-	c->is_gap_newest = false;
 	if (c->output_dead || c->reader_gone)
 		return;
 	outputs_flush(c->out);
@@ -149,6 +151,10 @@ on_watermark(const struct msg_watermark *watermark, void *arg)
 		return;
 	if (watermark->time.ns > c->through.ns)
 		c->through = watermark->time;
+	if (c->watermarked.ns == 0 || watermark->time.ns > c->watermark.ns) {
+		c->watermark = watermark->time;
+		c->watermarked = clock_mono();
+	}
 	if (!c->output_dead && !c->reader_gone)
 		collect_mark_quiet(c);
 }
@@ -197,7 +203,6 @@ on_gap(const struct msg_gap *gap, void *arg)
 	gap_join(&c->unreported, gap, c->unreported.packets == 0);
 	tell_outputs(c, gap);
 	c->newest_sequence = gap->last_sequence;
-	c->is_gap_newest = true;
 	collect_reach(c, gap->last_sequence + 1);
 }
 
@@ -320,7 +325,7 @@ on_failed(const struct err *err, void *arg)
 	collect_report(c, text);
 	collect_set_status(c, EXIT_CONNECTION);
 	collect_keep_capture(c);
-	collect_add_hole(c, clock_wall(), LEDGER_HOLE_CONNECTION_LOST);
+	collect_add_hole(c, collect_sensor_time(c), LEDGER_HOLE_CONNECTION_LOST);
 	collect_flush(c);
 }
 

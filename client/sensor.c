@@ -263,6 +263,15 @@ sensor_reconnect(struct sensor *s, struct addrinfo *addresses)
 	loop_timer_set(s->start, 0);
 }
 
+void
+sensor_let_go(struct sensor *s)
+{
+	sensor_finish(s);
+	loop_timer_stop(s->start);
+	conn_break(s->conn);
+	s->conn = NULL;
+}
+
 bool
 sensor_was_refused(const struct sensor *s)
 {

@@ -93,6 +93,12 @@ int sensor_lookup(const struct address *address, struct addrinfo **ret_addresses
  */
 void sensor_reconnect(struct sensor *sensor, struct addrinfo *addresses);
 
+/*
+ * Nothing more is wanted of the agent, which is to keep the capture: the connection
+ * breaks instead of ending.  Not inside a callback.
+ */
+void sensor_let_go(struct sensor *sensor);
+
 /* After failed: did the agent say so itself, in an Error? */
 bool sensor_was_refused(const struct sensor *sensor);
 

@@ -63,6 +63,23 @@ def test_with_nothing_to_resume_a_new_file_is_begun_and_it_is_said(lab, agent, i
     assert numbers(path) == list(range(50))
 
 
+@pytest.mark.parametrize("is_emptied", [False, True], ids=["removed", "emptied"])
+def test_a_file_that_was_taken_away_is_begun_anew(lab, agent, is_emptied):
+    """Somebody moves it to another place, and leaves the record."""
+    path = lab.file("a.pcapng")
+    client = begin(lab, path, "--resume")
+    lab.sender().send(*frames.numbered(20))
+    assert client.interrupt() == COMPLETE
+    os.rename(path, lab.file("b.pcapng"))
+    if is_emptied:
+        open(path, "wb").close()
+    client = begin(lab, path, "--resume", "--json")
+    assert client.err.wait(r"a\.pcapng': nothing to resume: begins anew")
+    lab.sender().send(*frames.numbered(50))
+    assert client.interrupt() == COMPLETE
+    assert numbers(path) == list(range(50)) and sums_of(client)["total"]["written"] == 50
+
+
 def test_a_file_without_a_record_is_not_ours(lab, agent):
     path = lab.file("a.pcapng")
     client = begin(lab, path)

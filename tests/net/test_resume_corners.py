@@ -2,11 +2,14 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
+import time
 
 import pytest
 
 import capfile
+import faults
 import frames
 import puppet
 import wire
@@ -14,8 +17,9 @@ from faultlab import ANEW
 from lab import eventually, holds
 from wire import envelope, field
 
-COMPLETE, REFUSED_OUTPUT, HOLE, TWICE = 0, 7, 11, 130
+COMPLETE, REFUSED_OUTPUT, LOST_FOR_GOOD, HOLE, TWICE = 0, 7, 9, 11, 130
 GONE = -23
+IGNORE_UNEXPECTED_EOF = 1 << 7  # OpenSSL's SSL_OP_
 CISCO_HDLC, USER0 = 104, 147
 TOKEN = bytes(range(32))
 UDP = frames.numbered(20)
@@ -29,11 +33,12 @@ def villain(lab, pki):
     made.close()
 
 
-def again(capture_id=77, next_sequence=0, announcements=0, update_number=0, interfaces=None):
+def again(capture_id=77, next_sequence=0, announcements=0, update_number=0, interfaces=None,
+          start=puppet.NOW):
     interfaces = interfaces or [puppet.interface("cap0")]
     return puppet.started(interfaces, more=puppet.resumable(capture_id, TOKEN, next_sequence,
                                                             announcements)
-                          + field(13, update_number))
+                          + field(13, update_number) + wire.fixed64(6, start))
 
 
 def refuse(code):
@@ -402,3 +407,95 @@ def test_what_stands_in_the_file_after_two_interrupts_stays_there(lab, villain, 
     villain.end([BOTH], 1)
     assert client.wait(30) == HOLE, client.report()
     assert len(capfile.read(path).packets) == written + 2
+
+
+# --- what another run is to find ---
+
+def test_a_capture_that_is_given_up_while_it_is_asked_for_is_not_ended(lab, villain):
+    """The Resume is with the agent, which is slow to answer: it must not see an end."""
+    client, _ = begin(lab, villain)
+    # An end without close_notify is an error then.
+    villain.context.options &= ~IGNORE_UNEXPECTED_EOF
+    villain.hang_up()
+    villain.accept(wire.RESUME)
+    villain.sock.suppress_ragged_eofs = False
+    client.signal(signal.SIGINT)
+    with pytest.raises(ssl.SSLError, match="(?i)eof"):
+        while True:
+            villain.receive()
+    assert client.wait(10) == LOST_FOR_GOOD, client.report()
+
+
+def test_a_gap_on_a_quiet_line_is_acknowledged(lab, villain):
+    """Its comment is in the record, and the hole behind it begins where it should."""
+    client, path = begin(lab, villain)
+    villain.send(puppet.gap(2, 2, 5, [5]))
+    later = puppet.NOW + 3600 * 10**9
+    wait_marked(villain, 2, later)
+    assert villain.acked == 2
+    kill(client)
+    client = client_of(lab, path, "--resume")
+    resume = villain.accept(wire.RESUME)
+    assert resume[3] == [3], resume
+    villain.send(refuse(GONE))
+    villain.accept()
+    villain.send(again(78, start=later + 10**9), puppet.batch(1, UDP[2:4]))
+    villain.wait_acked(1)
+    client.signal(signal.SIGINT)
+    villain.end([BOTH], 1)
+    assert client.wait(30) == HOLE, client.report()
+    packet = capfile.read(path).packets[2]
+    assert b"5 packets missing here" in packet.comment and packet.drops == 5
+    assert faults.time_ns(ended_of(client)["holes"][0]["from"]) >= later
+
+
+def test_stamps_of_another_clock_do_not_say_since_when_something_is_missing(lab, villain):
+    client, _ = begin(lab, villain, "-j", "adapter_unsynced")
+    villain.send(puppet.batch(2, UDP[2:4], time_ns=4 * puppet.NOW))
+    villain.wait_acked(2)
+    villain.send(puppet.watermark(2, puppet.NOW))
+    villain.hang_up()
+    villain.accept(wire.RESUME)
+    villain.send(refuse(GONE))
+    villain.accept()
+    villain.send(again(78))
+    client.err.wait(ANEW, 10)
+    client.signal(signal.SIGINT)
+    villain.end([{}], 0)
+    assert client.wait(30) == HOLE, client.report()
+    assert faults.time_ns(ended_of(client)["holes"][0]["from"]) == puppet.NOW
+
+
+# --- clocks ---
+
+@pytest.mark.parametrize("ahead", [-86400, -30, 0, 30, 86400])
+def test_a_hole_is_as_long_as_the_outage_though_clocks_differ(lab, villain, ahead):
+    """The client ends it, and its clock is not the sensor's."""
+    client, _ = begin(lab, villain, "--reconnect", "0")
+    sensor_time = time.time_ns() + ahead * 10**9
+    villain.send(puppet.watermark(1, sensor_time))
+    holds(lambda _: None, 1.5)
+    villain.hang_up()
+    assert client.wait(10) == LOST_FOR_GOOD, client.report()
+    hole, = ended_of(client)["holes"]
+    assert faults.time_ns(hole["from"]) == sensor_time
+    length = faults.time_ns(hole["to"]) - sensor_time
+    assert 1.5 <= length / 10**9 <= 4, length
+
+
+def test_a_clock_that_is_set_back_hides_no_outage(lab, villain):
+    client, _ = begin(lab, villain)
+    villain.send(puppet.watermark(1, puppet.NOW + 3600 * 10**9))
+    client.err.wait_end(0.5)
+    villain.hang_up()
+    villain.accept(wire.RESUME)
+    villain.send(refuse(GONE))
+    villain.accept()
+    villain.send(again(78))
+    client.err.wait(ANEW, 10)
+    client.signal(signal.SIGINT)
+    villain.end([{}], 0)
+    assert client.wait(30) == HOLE, client.report()
+    hole, = ended_of(client)["holes"]
+    assert faults.time_ns(hole["to"]) == puppet.NOW
+    assert 0.5 <= (puppet.NOW - faults.time_ns(hole["from"])) / 10**9 <= 5

@@ -226,6 +226,24 @@ announcements_that_are_gone_are_counted(void **state)
 	assert_int_equal(sensor_announcements(lab->sensor), 10);
 }
 
+static void
+an_agent_that_is_let_go_sees_no_end(void **state)
+{
+	struct lab *lab = *state;
+
+	resume(lab);
+	sensor_let_go(lab->sensor);
+	peer_lab_until_over(&lab->agent);
+	/* Without close_notify: CLOSED would be the capture's end. */
+	assert_int_equal(lab->agent.how, CONN_EV_ERROR);
+	assert_int_equal(lab->n_failed, 0);
+	/* Also when there is no connection yet. */
+	sensor_reconnect(lab->sensor, NULL);
+	sensor_let_go(lab->sensor);
+	loop_lab_run_ms(lab->loop, 20);
+	assert_int_equal(lab->n_failed, 0);
+}
+
 /* --- who does not read --- */
 
 static void
@@ -613,6 +631,7 @@ main(void)
 		IN_LAB(a_port_that_is_closed_fails_each_time_once),
 		IN_LAB(an_interface_that_came_meanwhile_is_there),
 		IN_LAB(announcements_that_are_gone_are_counted),
+		IN_LAB(an_agent_that_is_let_go_sees_no_end),
 		IN_LAB(an_output_that_is_full_does_not_make_the_next_connection_deaf),
 		IN_LAB(answers_to_another_resume_are_refused),
 		IN_LAB(a_start_that_does_not_begin_is_refused),
