@@ -84,6 +84,9 @@ collect_on_event(const struct msg_event *event, void *arg)
 
 	if (c->state >= COLLECT_FLUSHING)
 		return;
+	/* Times begin anew; what came late of the old ones is of the last second. */
+	if (event->kind == CAPTURE_EVENT_CLOCK)
+		c->through.ns = event->time.ns - NS_PER_S;
 	if (collect_may_report(c)) {
 		snprintf(line, sizeof(line), "%s: %s", sensor_name(c->sensor), event->text);
 		collect_report(c, line);

@@ -127,10 +127,28 @@ ping(struct sensor *s)
 }
 
 /* A tick less than the heartbeat: the next look would come too late. */
+static int64_t
+most_ns(const struct sensor *s)
+{
+	return (SENSOR_TICKS - 1) * tick_ns(s);
+}
+
+/*
+ * On a line of a kilobyte a second the record that comes takes longer than a
+ * heartbeat.
+ */
 static bool
 is_silent(const struct sensor *s, struct mono_ns now)
 {
-	return mono_diff_ns(now, s->heard) >= (SENSOR_TICKS - 1) * tick_ns(s);
+	return mono_diff_ns(now, s->heard) >= most_ns(s) &&
+	    conn_unheard_ms(s->conn) >= most_ns(s) / NS_PER_MS;
+}
+
+/* While the output is full nothing is read; but the pings are answered. */
+static bool
+is_waiting(const struct sensor *s)
+{
+	return s->is_paused && conn_unanswered_ms(s->conn) < most_ns(s) / NS_PER_MS;
 }
 
 static void
@@ -147,7 +165,7 @@ on_tick(void *arg)
 	 * It is us who do not listen (the output is full, or this process was
 	 * suspended), or who do not ask for an answer.
 	 */
-	if (s->is_paused || was_asleep || s->state != SENSOR_STREAMING)
+	if (was_asleep || s->state != SENSOR_STREAMING || is_waiting(s))
 		s->heard = now;
 	if (is_silent(s, now)) {
 		snprintf(text, sizeof(text), "connection lost: the agent fell silent "

@@ -111,6 +111,8 @@ take_event(struct sensor *s, const struct msg_event *event)
 	if (is_late(s, event->sequence))
 		return;
 	s->announcements++;
+	if (event->kind == CAPTURE_EVENT_CLOCK)
+		s->watermark.ns = INT64_MIN;
 	if (event->iface >= s->n_interfaces && event->iface != CAPTURE_EVENT_WHOLE)
 		sensor_fail_with(s, E_BADMSG, "the agent reported an event of another "
 		    "interface than it captures on");

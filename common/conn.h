@@ -78,6 +78,15 @@ enum conn_stalled {
 void conn_set_liveness(struct conn *conn, uint32_t dead_after_ms,
     enum conn_stalled stalled);
 
+/*
+ * Milliseconds since the kernel last received data from the peer, which may be
+ * part of a TLS record that nobody can read yet; and since it last received a
+ * segment at all, which is an answer to what was sent also while nothing is
+ * read.  INT64_MAX when it does not say.
+ */
+int64_t conn_unheard_ms(const struct conn *conn);
+int64_t conn_unanswered_ms(const struct conn *conn);
+
 /* Queue a copy of data.  E_NOMEM, or the final error. */
 int conn_send(struct conn *conn, const void *data, size_t len) MUST_CHECK;
 

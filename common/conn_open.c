@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -43,6 +44,32 @@ conn_set_liveness(struct conn *c, uint32_t dead_after_ms, enum conn_stalled stal
 	set_keepalive(c->fd, dead_s > 1 ? dead_s / 2 : 1, interval_s);
 	if (stalled == CONN_DROP_STALLED)
 		set_option(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)dead_after_ms);
+}
+
+static bool
+get_info(const struct conn *c, struct tcp_info *ret_info)
+{
+	socklen_t len = sizeof(*ret_info);
+
+	return getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, ret_info, &len) == 0 &&
+	    len >= offsetof(struct tcp_info, tcpi_last_ack_recv) +
+	    sizeof(ret_info->tcpi_last_ack_recv);
+}
+
+int64_t
+conn_unheard_ms(const struct conn *c)
+{
+	struct tcp_info info;
+
+	return get_info(c, &info) ? info.tcpi_last_data_recv : INT64_MAX;
+}
+
+int64_t
+conn_unanswered_ms(const struct conn *c)
+{
+	struct tcp_info info;
+
+	return get_info(c, &info) ? info.tcpi_last_ack_recv : INT64_MAX;
 }
 
 /* Takes fd, also on failure. */

@@ -130,6 +130,8 @@ look_at_clock(struct capture *c)
 
 	if (step == 0 || c->state != CAPTURE_RUNNING)
 		return;
+	/* What is stamped from now on is not behind what was. */
+	c->watermark.ns = INT64_MIN;
 	snprintf(text, sizeof(text), "the sensor's clock was set %s by %lld.%03lld s",
 	    step > 0 ? "forward" : "back", ms / 1000, ms % 1000);
 	capture_interface_tell(c, CAPTURE_EVENT_CLOCK, CAPTURE_EVENT_WHOLE, text);

@@ -150,6 +150,19 @@ def test_a_thin_line_is_alive_and_what_it_does_not_carry_is_counted(lab, agent):
     assert verdict.status == faults.LOST and not verdict.holes, verdict
 
 
+def test_a_line_of_a_kilobyte_a_second_is_no_dead_one(lab, agent):
+    """One record takes longer than the heartbeat there; other captures do not notice."""
+    beside = lab.capture("-i", "cap0", "-w", lab.file("beside.pcapng"), "-c", "200000",
+                         ns=lab.net.sensor, sensor="127.0.0.1")
+    run = Run(lab, "--heartbeat", "2s", "--log-size", "2MiB")
+    with thin(lab, "8kbit"):
+        run.pass_by(200000 if not LONG else 2000000, 200)
+        assert run.count_said(LOST) == 0, run.client.report()
+        assert beside.wait(20) == faults.COMPLETE
+    verdict = run.end(name="a kilobyte a second")
+    assert verdict.status == faults.LOST and not verdict.holes, verdict
+
+
 def test_without_a_linger_the_capture_ends_with_its_connection(lab, agent):
     run = Run(lab, *ARGS, "--linger", "0")
     run.pass_by(10000)

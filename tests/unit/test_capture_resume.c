@@ -769,9 +769,31 @@ a_watermark_is_never_ahead_of_what_was_taken(void **state)
 	put_batches(lab, 1);
 	wall_now = 1020 * s;
 	assert_int_equal(until_watermark(lab, 2)->time.ns, 1020 * s - 100 * ms);
-	/* It does not go back with the clock. */
-	wall_now = 500 * s;
-	assert_int_equal(until_watermark(lab, 2)->time.ns, 1020 * s - 100 * ms);
+}
+
+static bool
+has_watermark_of_500_s(void *arg)
+{
+	struct lab *lab = arg;
+
+	return lab->client.watermark.time.ns == 500 * (int64_t)NS_PER_S -
+	    100 * (int64_t)NS_PER_MS;
+}
+
+static void
+a_watermark_follows_a_clock_that_was_set_back_once_it_is_told(void **state)
+{
+	struct lab *lab = *state;
+
+	lab->has_gaps = true;
+	wall_now = 1000 * (int64_t)NS_PER_S;
+	start_with(lab, 1, (struct capture_config){ .wall = given_wall });
+	(void)until_watermark(lab, 0);
+	wall_now = 500 * (int64_t)NS_PER_S;
+	loop_lab_until(lab->loop, has_watermark_of_500_s, lab);
+	/* It came before. */
+	assert_int_equal(peer_lab_take_main(&lab->client, MSG_EVENT)->msg.event.kind,
+	    CAPTURE_EVENT_CLOCK);
 }
 
 static void
@@ -898,6 +920,7 @@ main(void)
 		IN_LAB(stop_now_hurries_a_stop_that_waits),
 		IN_LAB(a_watermark_is_never_ahead_of_what_was_taken),
 		IN_LAB(the_slowest_of_several_rings_holds_the_watermark),
+		IN_LAB(a_watermark_follows_a_clock_that_was_set_back_once_it_is_told),
 		IN_LAB(no_watermark_comes_while_something_waits),
 		IN_LAB(rings_that_are_left_alone_hold_the_watermark),
 		IN_LAB(a_client_that_falls_silent_is_lost),
