@@ -379,6 +379,16 @@ def test_a_file_ends_with_the_packet_that_fills_it(lab, agent):
     assert sums["total"]["seen"] == len(got) + sums["total"]["after_end"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
+def test_other_signals_end_a_capture_in_order_too(lab, agent, number):
+    path = lab.file("a.pcapng")
+    client = begin(lab, path)
+    lab.sender().send(*frames.numbered(100))
+    client.signal(number)
+    assert client.wait(20) == COMPLETE, client.report()
+    assert numbers(path) == list(range(100))
+
+
 def test_packets_are_a_count(lab, agent):
     path = lab.file("a.pcapng")
     client = begin(lab, path, "-a", "packets:37")

@@ -499,3 +499,22 @@ def test_a_clock_that_is_set_back_hides_no_outage(lab, villain):
     hole, = ended_of(client)["holes"]
     assert faults.time_ns(hole["to"]) == puppet.NOW
     assert 0.5 <= (puppet.NOW - faults.time_ns(hole["from"])) / 10**9 <= 5
+
+
+# --- names without end ---
+
+def test_an_agent_that_names_other_interfaces_each_time_comes_to_an_end(lab, villain):
+    """Each capture that begins anew brings thousands that nobody has heard of."""
+    path = lab.file("a.pcapng")
+    client = lab.client("-i", "any", "-w", path, "--json")
+    for i in range(4):
+        villain.accept()
+        villain.send(puppet.started([puppet.interface(f"v{i}-{n}", n + 1) for n in range(4096)]))
+        villain.expect(wire.PING)
+        assert client.is_running(), client.report()
+        villain.hang_up()
+    villain.accept()
+    villain.send(puppet.started([puppet.interface("one more")]))
+    assert client.wait(30) not in (COMPLETE, HOLE), client.report()
+    assert "more than 16384 in one output" in client.err.text()
+    assert len(capfile.read(path).interfaces) == 4 * 4096

@@ -10,12 +10,15 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "client/outputs.h"
 #include "client/resume_record.h"
 #include "common/bytes.h"
+#include "loop_lab.h"
 
 enum { ETHERNET = 1, RAW_IP = 101 };
 
@@ -430,16 +433,25 @@ static void
 a_mark_is_reached_when_everything_before_it_is_written(void **state)
 {
 	struct lab lab;
+	char path[sizeof(lab.path) + 32];
+	int reader;
 
 	(void)state;
 	start(&lab, &sink_pcapng_ops, true, "x.pcapng");
+	/* One of the files waits for its reader. */
+	snprintf(path, sizeof(path), "%s/x.RAW.pcapng", lab.dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_null(add(&lab, "eth0", ETHERNET));
 	assert_null(add(&lab, "tun0", RAW_IP));
 	write_packet(&lab, 1, 60);
 	assert_int_equal(outputs_mark(lab.o, NULL, 0), E_OK);
+	loop_lab_run_ms(lab.cfg.loop, 20);
 	assert_false(outputs_has_reached_mark(lab.o));
 	assert_false(outputs_is_flushed(lab.o));
+	reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_true(reader >= 0);
 	stop(&lab);
+	close(reader);
 	assert_true(outputs_has_reached_mark(lab.o));
 	assert_true(outputs_is_flushed(lab.o));
 	finish(&lab);
