@@ -72,8 +72,8 @@ enum conn_stalled {
 /*
  * The kernel finds a peer that does not answer dead after about so long
  * (1000 ms at least): CONN_EV_ERROR.  Until then that takes some 20 s, and more
- * while something is queued; CONN_DROP_STALLED bounds that, too.  A hint:
- * what the kernel does not take is left as it was.
+ * while something is queued; CONN_DROP_STALLED bounds that, too, by ten times as
+ * long.  A hint: what the kernel does not take is left as it was.
  */
 void conn_set_liveness(struct conn *conn, uint32_t dead_after_ms,
     enum conn_stalled stalled);

@@ -11,6 +11,11 @@ enum {
 	KEEPALIVE_IDLE_S = 5,
 	KEEPALIVE_INTERVAL_S = 5,
 	KEEPALIVE_COUNT = 3,
+	/*
+	 * An answer may stand in a queue of half a minute, behind what comes on a
+	 * line of a kilobyte a second; PROTO_HEARTBEAT_MAX_MS of it fits an int.
+	 */
+	STALLED_FACTOR = 10,
 };
 
 /* Each is an improvement, none a condition. */
@@ -43,7 +48,8 @@ conn_set_liveness(struct conn *c, uint32_t dead_after_ms, enum conn_stalled stal
 		interval_s = 1;
 	set_keepalive(c->fd, dead_s > 1 ? dead_s / 2 : 1, interval_s);
 	if (stalled == CONN_DROP_STALLED)
-		set_option(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)dead_after_ms);
+		set_option(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+		    (int)(dead_after_ms * STALLED_FACTOR));
 }
 
 static bool

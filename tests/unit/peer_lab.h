@@ -40,6 +40,7 @@ struct peer {
 	/* These are not among msgs. */
 	struct msg_watermark watermark;	/* the last one */
 	unsigned	 n_watermarks;
+	bool		 is_clock_set;	/* they may go back */
 	uint64_t	 n_packets;	/* in all batches */
 	/* Called for each packet of a batch; may be NULL. */
 	void	       (*on_packet)(const struct packet_ref *packet, void *arg);

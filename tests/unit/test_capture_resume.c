@@ -789,6 +789,7 @@ a_watermark_follows_a_clock_that_was_set_back_once_it_is_told(void **state)
 	wall_now = 1000 * (int64_t)NS_PER_S;
 	start_with(lab, 1, (struct capture_config){ .wall = given_wall });
 	(void)until_watermark(lab, 0);
+	lab->client.is_clock_set = true;
 	wall_now = 500 * (int64_t)NS_PER_S;
 	loop_lab_until(lab->loop, has_watermark_of_500_s, lab);
 	/* It came before. */
