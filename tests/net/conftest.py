@@ -14,10 +14,10 @@ import lab as lab_module  # noqa: E402
 
 # What the machine has to have time for: tests/run runs them one after the other.
 ALONE = {
-    "test_conformance", "test_corners", "test_differential", "test_ends", "test_faults_disk",
-    "test_faults_kill", "test_faults_link", "test_faults_many", "test_faults_pause",
-    "test_faults_soak", "test_fidelity", "test_live_filter", "test_offloads",
-    "test_output_faults", "test_pauses", "test_rate", "test_resume_protocol", "test_sql_random",
+    "test_corners", "test_differential", "test_faults_disk", "test_faults_kill",
+    "test_faults_link", "test_faults_many", "test_faults_pause", "test_faults_soak",
+    "test_fidelity", "test_live_filter", "test_offloads", "test_pauses", "test_rate",
+    "test_resume_protocol",
 }
 
 
