@@ -220,6 +220,7 @@ make_timers(struct collect *c, struct err *err)
 		{ &c->stats_timer, collect_on_stats_timer },
 		{ &c->link.timer, collect_on_link_timer },
 		{ &c->link.stop_timer, collect_on_link_stop },
+		{ &c->link.lookup_timer, collect_on_lookup_timer },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(timers); i++) {
@@ -273,6 +274,8 @@ release(struct collect *c)
 	loop_timer_free(c->stats_timer);
 	loop_timer_free(c->link.timer);
 	loop_timer_free(c->link.stop_timer);
+	loop_timer_free(c->link.lookup_timer);
+	collect_forget_addresses(c);
 	resume_record_close(c->out_cfg.record);
 	outputs_free(c->out);
 	background_free(c->background);

@@ -26,6 +26,8 @@
 #include "common/clock.h"
 #include "common/loop.h"
 
+struct addrinfo;
+
 enum { COLLECT_PROGRESS_NS = NS_PER_S };
 
 enum collect_state {
@@ -80,7 +82,10 @@ struct collect_link {
 	struct mono_ns	 stop_until;	/* the end was asked for; 0 */
 	struct backoff	 backoff;
 	unsigned	 seed;
-	struct loop_timer *timer, *stop_timer;
+	struct loop_timer *timer, *stop_timer, *lookup_timer;
+	bool		 is_looking_up;	/* the name, in a thread of its own */
+	bool		 is_waiting;	/* for that, before the next try */
+	struct addrinfo	*addresses;	/* found, not used yet; or NULL */
 	char		 cause[ERR_WHAT_LEN];	/* told last */
 };
 
@@ -328,6 +333,13 @@ void collect_lost_for_good(struct collect *c);
 
 void collect_on_link_timer(void *arg);
 void collect_on_link_stop(void *arg);
+
+/* --- collect_lookup.c --- */
+
+/* Look the sensor's name up, for a moment at most, then connect. */
+void collect_reconnect(struct collect *c);
+void collect_on_lookup_timer(void *arg);
+void collect_forget_addresses(struct collect *c);
 
 /* --- collect_change.c --- */
 

@@ -4,7 +4,6 @@
  */
 #include "client/collect_int.h"
 
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,74 +17,17 @@ enum {
 
 /* --- the next try --- */
 
-struct lookup {
-	struct background_work work;
-	struct address	 address;
-	struct addrinfo	*found;		/* NULL: the old ones must do */
-};
-
-static struct lookup *
-lookup_of(struct background_work *work)
-{
-	return (struct lookup *)(void *)work;
-}
-
-static void
-run_lookup(struct background_work *work)
-{
-	struct lookup *l = lookup_of(work);
-
-	if (sensor_lookup(&l->address, &l->found, NULL) != E_OK)
-		l->found = NULL;
-}
-
-static void
-drop_lookup(struct background_work *work)
-{
-	struct lookup *l = lookup_of(work);
-
-	if (l->found != NULL)
-		freeaddrinfo(l->found);
-	free(l);
-}
-
-static void
-lookup_done(struct background_work *work, void *arg)
-{
-	struct lookup *l = lookup_of(work);
-	struct collect *c = arg;
-
-	if (c->link.is_lost && c->state < COLLECT_FLUSHING) {
-		sensor_reconnect(c->sensor, l->found);
-		l->found = NULL;
-	}
-	drop_lookup(work);
-}
-
-/* The name may lead elsewhere by now; its look-up must not stop the loop. */
 void
 collect_on_link_timer(void *arg)
 {
 	struct collect *c = arg;
-	struct lookup *l;
 
 	if (!c->link.is_lost || c->state >= COLLECT_FLUSHING)
 		return;
-	if (c->stop_asked && mono_diff_ns(clock_mono(), c->link.stop_until) >= 0) {
+	if (c->stop_asked && mono_diff_ns(clock_mono(), c->link.stop_until) >= 0)
 		collect_lost_for_good(c);
-		return;
-	}
-	l = calloc(1, sizeof(*l));
-	if (l != NULL) {
-		l->work = (struct background_work){
-			.run = run_lookup, .done = lookup_done, .drop = drop_lookup,
-		};
-		l->address = c->opt->sensor;
-		if (background_start(c->background, &l->work, NULL) == E_OK)
-			return;
-		free(l);
-	}
-	sensor_reconnect(c->sensor, NULL);
+	else
+		collect_reconnect(c);
 }
 
 static void

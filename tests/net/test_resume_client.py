@@ -1,6 +1,7 @@
 """--resume, ends and sums as a user meets them: what goes on, what is refused, what is said."""
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -268,6 +269,23 @@ def test_both_sides_notice_a_dead_line_within_six_seconds(lab, agent):
         assert 3 < time.monotonic() - start < 8
     client.err.wait(RESUMED, 20)
     assert client.interrupt() == COMPLETE
+
+
+def test_a_name_service_that_is_gone_with_the_line_delays_nothing(lab, agent):
+    """The name resolves at the start only: later its server does not answer."""
+    folder = f"/etc/netns/{lab.net.client}"
+    os.makedirs(folder)
+    try:
+        write(f"{folder}/hosts", "10.9.0.1 sensor1\n")
+        write(f"{folder}/resolv.conf", "nameserver 10.9.0.99\noptions timeout:30 attempts:3\n")
+        client = begin(lab, lab.file("a.pcapng"), "--heartbeat", "1s", sensor="sensor1")
+        write(f"{folder}/hosts", "\n")
+        with cut(lab):
+            client.err.wait(LOST, 20)
+        client.err.wait(RESUMED, 15)
+        assert client.interrupt() == COMPLETE
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_a_closed_connection_is_noticed_at_once(lab, agent):
