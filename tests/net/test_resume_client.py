@@ -275,6 +275,9 @@ def test_a_name_service_that_is_gone_with_the_line_delays_nothing(lab, agent):
     """The name resolves at the start only: later its server does not answer."""
     folder = f"/etc/netns/{lab.net.client}"
     os.makedirs(folder)
+    # Nobody answers, and nobody says that there is nobody.
+    lab.net.ip(lab.net.client, "neigh", "replace", "10.9.0.99", "lladdr", "02:00:00:00:01:77",
+               "dev", "mgmt0")
     try:
         write(f"{folder}/hosts", "10.9.0.1 sensor1\n")
         write(f"{folder}/resolv.conf", "nameserver 10.9.0.99\noptions timeout:30 attempts:3\n")
@@ -285,6 +288,7 @@ def test_a_name_service_that_is_gone_with_the_line_delays_nothing(lab, agent):
         client.err.wait(RESUMED, 15)
         assert client.interrupt() == COMPLETE
     finally:
+        lab.net.ip(lab.net.client, "neigh", "del", "10.9.0.99", "dev", "mgmt0")
         shutil.rmtree(folder)
 
 
