@@ -7,21 +7,9 @@
 #include "client/filter.h"
 #include "client/options_int.h"
 
-enum {				/* options without a letter */
-	OPT_FILTER_FILE = 256, OPT_SERVER_NAME, OPT_CERT, OPT_KEY, OPT_CA,
-	OPT_LOG, OPT_VERSION, OPT_PRECISION, OPT_HABIT,
-	OPT_EXACT_FILTER, OPT_HEADERS_ONLY, OPT_SAMPLE, OPT_SAMPLE_FLOWS,
-	OPT_KERNEL_ONLY, OPT_COOKED, OPT_PLAN, OPT_SPLIT,
-	OPT_LOG_SIZE, OPT_OVERFLOW, OPT_LINGER, OPT_HEARTBEAT, OPT_RECONNECT,
-	OPT_RESUME, OPT_FSYNC, OPT_ON_FULL, OPT_JSON, OPT_STATS_INTERVAL,
-};
-
 enum { OPTIONS_DUMP_MAX = 3 };	/* -ddd, as tcpdump */
 
-enum {
-	LINGER_DEFAULT_MS = 60 * 1000,
-	LINGER_MAX_MS = 7 * 24 * 3600 * 1000,	/* as the agent's max-linger */
-};
+enum { LINGER_DEFAULT_MS = 60 * 1000 };
 
 enum {
 	ONCE = 1,		/* the second would silently replace the first */
@@ -286,35 +274,6 @@ take_flag(struct options *o, int option)
 	return false;
 }
 
-/* What bounds the capture, and what waits for whom how long; E_AGAIN: none of these. */
-static int
-take_limit(struct options *o, int option, const char *value, struct err *err)
-{
-	switch (option) {
-	case 'a':
-		return options_value_autostop(value, o, err);
-	case OPT_LOG_SIZE:
-		return options_value_log_size(value, &o->log_bytes, err);
-	case OPT_OVERFLOW:
-		return options_value_overflow(value, &o->drop_newest, err);
-	case OPT_ON_FULL:
-		return options_value_on_full(value, &o->stop_on_full, err);
-	case OPT_LINGER:
-		return options_value_time("--linger", value, 0, LINGER_MAX_MS,
-		    &o->linger_ms, err);
-	case OPT_HEARTBEAT:
-		return options_value_time("--heartbeat", value, PROTO_HEARTBEAT_MIN_MS,
-		    PROTO_HEARTBEAT_MAX_MS, &o->heartbeat_ms, err);
-	case OPT_RECONNECT:
-		return options_value_time("--reconnect", value, 0, LINGER_MAX_MS,
-		    &o->reconnect_ms, err);
-	case OPT_STATS_INTERVAL:
-		return options_value_time("--stats-interval", value, 100, LINGER_MAX_MS,
-		    &o->stats_interval_ms, err);
-	}
-	return E_AGAIN;
-}
-
 static int
 take_option(struct options_parse *p, int option, const char *value, struct err *err)
 {
@@ -324,7 +283,7 @@ take_option(struct options_parse *p, int option, const char *value, struct err *
 
 	if (take_text(o, option, value) || take_flag(o, option))
 		return E_OK;
-	code = take_limit(o, option, value, err);
+	code = options_take_limit(o, option, value, err);
 	if (code != E_AGAIN)
 		return code;
 	switch (option) {

@@ -15,6 +15,15 @@
 
 #include "client/options.h"
 
+enum {				/* options without a letter */
+	OPT_FILTER_FILE = 256, OPT_SERVER_NAME, OPT_CERT, OPT_KEY, OPT_CA,
+	OPT_LOG, OPT_VERSION, OPT_PRECISION, OPT_HABIT,
+	OPT_EXACT_FILTER, OPT_HEADERS_ONLY, OPT_SAMPLE, OPT_SAMPLE_FLOWS,
+	OPT_KERNEL_ONLY, OPT_COOKED, OPT_PLAN, OPT_SPLIT,
+	OPT_LOG_SIZE, OPT_OVERFLOW, OPT_LINGER, OPT_HEARTBEAT, OPT_RECONNECT,
+	OPT_RESUME, OPT_FSYNC, OPT_ON_FULL, OPT_JSON, OPT_STATS_INTERVAL,
+};
+
 /* What was said for one interface; 0, false or NULL: nothing. */
 struct options_own {
 	const char	*filter;
@@ -125,6 +134,13 @@ int options_value_precision(const char *text, struct err *err) MUST_CHECK;
 enum options_format options_format_of(const char *path);
 
 /* --- options_limits.c --- */
+
+/*
+ * Options that bound the capture or say who waits for whom how long.  E_AGAIN:
+ * this is none of them.
+ */
+int options_take_limit(struct options *options, int option, const char *value,
+    struct err *err) MUST_CHECK;
 
 /* --log-size: bytes without a suffix. */
 int options_value_log_size(const char *text, uint64_t *ret_bytes, struct err *err)

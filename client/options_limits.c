@@ -10,6 +10,8 @@
 /* A year: more is a mistaken unit. */
 #define TIME_MAX_MS	(UINT64_C(366) * 24 * 3600 * 1000)
 
+enum { LINGER_MAX_MS = 7 * 24 * 3600 * 1000 };	/* as the agent's max-linger */
+
 int
 options_value_log_size(const char *text, uint64_t *ret_bytes, struct err *err)
 {
@@ -151,4 +153,32 @@ options_value_autostop(const char *text, struct options *o, struct err *err)
 		    TIME_MAX_MS, &o->duration_ms, err);
 	return err_set(err, E_USAGE, "-a '%.60s': packets:N, duration:TIME or "
 	    "filesize:KB is needed", text);
+}
+
+int
+options_take_limit(struct options *o, int option, const char *value, struct err *err)
+{
+	switch (option) {
+	case 'a':
+		return options_value_autostop(value, o, err);
+	case OPT_LOG_SIZE:
+		return options_value_log_size(value, &o->log_bytes, err);
+	case OPT_OVERFLOW:
+		return options_value_overflow(value, &o->drop_newest, err);
+	case OPT_ON_FULL:
+		return options_value_on_full(value, &o->stop_on_full, err);
+	case OPT_LINGER:
+		return options_value_time("--linger", value, 0, LINGER_MAX_MS,
+		    &o->linger_ms, err);
+	case OPT_HEARTBEAT:
+		return options_value_time("--heartbeat", value, PROTO_HEARTBEAT_MIN_MS,
+		    PROTO_HEARTBEAT_MAX_MS, &o->heartbeat_ms, err);
+	case OPT_RECONNECT:
+		return options_value_time("--reconnect", value, 0, LINGER_MAX_MS,
+		    &o->reconnect_ms, err);
+	case OPT_STATS_INTERVAL:
+		return options_value_time("--stats-interval", value, 100, LINGER_MAX_MS,
+		    &o->stats_interval_ms, err);
+	}
+	return E_AGAIN;
 }
