@@ -9,7 +9,7 @@ import pytest
 import frames
 import wire
 from faultlab import stopped
-from lab import LONG, eventually, run
+from lab import LONG, eventually, holds, run
 from taker import Pinger, Taker, one, total
 
 GONE = (-23, "capture: resume: not here: it ended, its linger is over, or it is not yours")
@@ -92,7 +92,7 @@ def test_an_agent_that_was_stopped_does_not_blame_its_client(lab, agent, taker, 
     taker.ping()
     taker.take_until(lambda: taker.watermark[1] > 0)
     with stopped(agent.net_pid), Pinger(taker) if speaks else contextlib.nullcontext():
-        time.sleep(4)
+        holds(lambda _: None, 4)
     with Pinger(taker):
         lab.sender().send(*frames.numbered(50))
         taker.take_until(lambda: len(taker.numbers) == 50)
