@@ -72,7 +72,11 @@ only_who_asks_drops_a_peer_that_reads_nothing(void **state)
 	conn_set_liveness(lab->client.conn, 6000, CONN_DROP_STALLED);
 	assert_int_equal(option_of(lab->agent.conn, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
 	assert_int_equal(option_of(lab->client.conn, IPPROTO_TCP, TCP_USER_TIMEOUT),
-	    6000);
+	    60000);
+	/* The longest heartbeat. */
+	conn_set_liveness(lab->client.conn, 3600 * 1000, CONN_DROP_STALLED);
+	assert_int_equal(option_of(lab->client.conn, IPPROTO_TCP, TCP_USER_TIMEOUT),
+	    36000000);
 }
 
 /* --- in order --- */
