@@ -256,6 +256,8 @@ prepare(struct collect *c, struct tls *tls, struct err *err)
 		return err_set(err, E_NOMEM, "capture: create: out of memory");
 	if (collect_open_record(c, err) != E_OK)
 		return err->code;
+	if (c->state == COLLECT_DONE)
+		return E_OK;
 	/* Looks the name up, which may take a while: signals still end us. */
 	c->sensor = sensor_new(c->loop, &cfg, err);
 	return c->sensor == NULL ? err->code : collect_watch_signals(c, err);
@@ -314,7 +316,8 @@ collect_run(const struct options *options, struct programs *programs,
 	ui_text_init(&c.ui, stderr, options->quiet);
 	events_init(&c.events);
 	c.link.seed = (unsigned)clock_mono().ns;
-	if (prepare(&c, tls, &err) != E_OK || loop_run(c.loop, &err) != E_OK)
+	if (prepare(&c, tls, &err) != E_OK ||
+	    (c.state != COLLECT_DONE && loop_run(c.loop, &err) != E_OK))
 		collect_fail(&c, &err);
 	collect_settle(&c);
 	release(&c);

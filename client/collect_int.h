@@ -71,7 +71,7 @@ struct collect_capture {
 	bool		 is_asked;	/* to go on: Started answers a Resume */
 	uint64_t	 announcements;	/* that were taken */
 	uint64_t	 happened;	/* of these: had their place already */
-	uint32_t	 linger_ms;
+	uint64_t	 instance;	/* of the agent; 0: not known */
 };
 
 /* The search for an agent whose connection was lost. */
@@ -125,6 +125,8 @@ struct collect {
 	struct mono_ns	 moved;		/* when that was last more than before */
 	bool		 stop_asked;	/* by the user, a count or the reader */
 	char		 os[PROTO_MAX_NAME + 1];
+	uint64_t	 instance;	/* of the agent that is connected */
+	uint64_t	 kernel_drops;	/* of this capture, told last */
 	struct wall_ns	 start;		/* of the first capture */
 	struct mono_ns	 began;		/* here */
 	struct wall_ns	 through;	/* what was stamped before it has come */

@@ -102,6 +102,9 @@ collect_link_lost(struct collect *c, const struct err *err)
 		    (int64_t)HOLDS_MS * NS_PER_MS)
 			backoff_reset(&c->link.backoff);
 	}
+	/* What ends with its connection is over. */
+	if (is_first && !c->capture.has_token)
+		collect_forget_capture(c);
 	/* What it needs to begin is told anew. */
 	c->need.n = 0;
 	if (err->code == E_GONE && c->capture.is_asked && !is_first) {
@@ -141,8 +144,12 @@ collect_on_link_stop(void *arg)
 void
 collect_lost_for_good(struct collect *c)
 {
-	collect_report(c, "the sensor was not found again: what it captured since is "
-	    "missing");
+	char text[2 * ERR_WHAT_LEN];
+
+	snprintf(text, sizeof(text), "given up: %s: what was captured since is missing%s",
+	    c->link.cause, c->keeps_record && c->capture.has_token ? ", unless a run with "
+	    "--resume comes in time" : "");
+	collect_report(c, text);
 	/* It may be about to answer; another run is to find the capture. */
 	sensor_let_go(c->sensor);
 	collect_keep_capture(c);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "client/output_head.h"
 #include "client/resume_record.h"
 
 enum {
@@ -44,8 +45,10 @@ begin_anew(struct collect *c, enum found found, struct err *err)
 	char text[ERR_WHAT_LEN];
 	struct stat st;
 
-	if (found != FOUND_FRESH && stat(path, &st) == 0 && st.st_size > 0)
-		return err_set(err, E_OUTPUT, found == FOUND_EMPTY ?
+	/* One that was killed before its first mark left a head only. */
+	if (stat(path, &st) == 0 && st.st_size > 0 &&
+	    (found != FOUND_FRESH || !output_is_only_head(path)))
+		return err_set(err, E_OUTPUT, found != FOUND_NO_RECORD ?
 		    "'%.80s': resume: its record ('%.80s.resume') is damaged: give another "
 		    "file" :
 		    "'%.80s': resume: it has no resume record ('%.80s.resume'), so it is "
@@ -89,7 +92,6 @@ restore(struct collect *c, const struct resume_state *s, struct err *err)
 	c->capture.token = s->token;
 	c->capture.has_token = s->has_token;
 	c->capture.announcements = c->capture.happened = s->announcements;
-	c->capture.linger_ms = s->linger_ms;
 	c->newest_sequence = s->sequence;
 	c->through = s->through;
 	c->start = s->start;
@@ -128,6 +130,35 @@ take_state(struct collect *c, struct err *err)
 	return E_OK;
 }
 
+static bool
+is_file(const char *path)
+{
+	struct stat st;
+
+	if (strcmp(path, "-") == 0)
+		return false;
+	return stat(path, &st) == 0 ? S_ISREG(st.st_mode) : errno == ENOENT;
+}
+
+/* The run before had all that was asked for, and ended in order. */
+static void
+end_if_complete(struct collect *c)
+{
+	const struct options *opt = c->opt;
+	char text[ERR_WHAT_LEN];
+
+	if (c->capture.has_token ||
+	    !((opt->count > 0 && c->written >= opt->count) ||
+	    (opt->filesize_bytes > 0 && c->out_cfg.resume_at >= opt->filesize_bytes)))
+		return;
+	snprintf(text, sizeof(text), "'%.150s': complete already: %llu packets", opt->output,
+	    (unsigned long long)c->written);
+	collect_report(c, text);
+	if (c->ledger.n_holes > 0)
+		collect_set_status(c, EXIT_HOLE);
+	c->state = COLLECT_DONE;
+}
+
 int
 collect_open_record(struct collect *c, struct err *err)
 {
@@ -136,12 +167,17 @@ collect_open_record(struct collect *c, struct err *err)
 
 	if (!c->opt->resume)
 		return E_OK;
+	if (!is_file(c->opt->output))
+		return err_set(err, E_OUTPUT, "'%s': resume: it is no regular file, which "
+		    "cannot be gone on with: give another one", c->opt->output);
 	rc = resume_record_open(c->opt->output, RESUME_RECORD_OLD, &c->out_cfg.record,
 	    err);
 	if (rc == E_OK)
 		rc = is_output_gone(c) ? E_GONE : take_state(c, err);
-	if (rc == E_OK)
+	if (rc == E_OK) {
+		end_if_complete(c);
 		return E_OK;
+	}
 	if (c->out_cfg.record != NULL)
 		found = resume_record_is_fresh(c->out_cfg.record) ? FOUND_FRESH : FOUND_EMPTY;
 	resume_record_close(c->out_cfg.record);
@@ -161,16 +197,6 @@ collect_repeat_remarks(struct collect *c)
 	for (uint32_t i = 0; i < c->resumed.n_rows; i++)
 		outputs_set_dropped(c->out, i, c->resumed.rows[i].dropped);
 	resume_state_fini(&c->resumed);
-}
-
-static bool
-is_file(const char *path)
-{
-	struct stat st;
-
-	if (strcmp(path, "-") == 0)
-		return false;
-	return stat(path, &st) == 0 ? S_ISREG(st.st_mode) : errno == ENOENT;
 }
 
 int
@@ -224,7 +250,6 @@ pack_state(struct collect *c, bool is_last, uint8_t **ret_state, size_t *ret_len
 		.start = c->start,
 		.packets = c->written,
 		.bytes = c->written_bytes,
-		.linger_ms = c->capture.linger_ms,
 		.n_rows = c->ledger.n_interfaces,
 		.rows = calloc(c->ledger.n_interfaces, sizeof(*s.rows)),
 		.n_map = c->n_map,

@@ -67,6 +67,7 @@ collect_on_hello(const struct msg_hello *hello, void *arg)
 		collect_report(c, text);
 	}
 	memcpy(c->os, hello->os, sizeof(c->os));
+	c->instance = hello->instance;
 	c->capture.is_asked = c->capture.has_token;
 	if (c->capture.is_asked)
 		collect_ask_resume(c);
@@ -195,15 +196,14 @@ report_sizes(struct collect *c, const struct msg_started *started)
 
 /* --- what was captured before --- */
 
+/* An agent that is the same process had it, and let it go. */
 static enum ledger_hole_reason
 hole_reason(const struct collect *c)
 {
-	int64_t gone_ms = mono_diff_ns(clock_mono(), c->link.lost) / NS_PER_MS;
-
 	if (!c->link.is_lost)
 		return LEDGER_HOLE_NOT_RUNNING;
-	return gone_ms > (int64_t)c->capture.linger_ms ? LEDGER_HOLE_LINGER_OVER :
-	    LEDGER_HOLE_AGENT_RESTARTED;
+	return c->capture.instance != 0 && c->capture.instance == c->instance ?
+	    LEDGER_HOLE_LINGER_OVER : LEDGER_HOLE_AGENT_RESTARTED;
 }
 
 /* The agent's counters and numbers begin anew; what is between is a hole. */
@@ -215,6 +215,7 @@ begin_anew(struct collect *c, const struct msg_started *started)
 	c->newest_sequence = 0;
 	c->through = started->start;
 	c->watermarked.ns = 0;
+	c->kernel_drops = 0;
 	c->capture.announcements = c->capture.happened = 0;
 }
 
@@ -224,7 +225,7 @@ remember(struct collect *c, const struct msg_started *started)
 	c->capture.id = started->capture_id;
 	c->capture.token = started->token;
 	c->capture.has_token = started->has_token;
-	c->capture.linger_ms = started->linger_ms;
+	c->capture.instance = c->instance;
 	/* A run before us may have changed its filter: the numbers go on. */
 	if (c->asked == NULL)
 		c->change_number = started->update_number;

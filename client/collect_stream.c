@@ -250,6 +250,37 @@ collect_on_outputs(enum outfile_event event, const struct err *err, void *arg)
 	}
 }
 
+/*
+ * The kernel counts what its buffer had no room for, and not where: it is told
+ * within two seconds, and beside the packet that comes next.
+ */
+static void
+tell_kernel_drops(struct collect *c, const struct msg_stats *stats)
+{
+	char text[160], count[GAP_COUNT_LEN];
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < stats->n_interfaces; i++)
+		sum += stats->interfaces[i].dropped_kernel;
+	if (sum <= c->kernel_drops)
+		return;
+	gap_format_count(sum - c->kernel_drops, count);
+	c->kernel_drops = sum;
+	snprintf(text, sizeof(text), "%s packets dropped by the sensor's kernel shortly "
+	    "before: its buffer was full (-B makes it larger)", count);
+	if (c->out != NULL)
+		outputs_note(c->out, text);
+	if (collect_may_report(c))
+		collect_report(c, text);
+}
+
+static void
+take_stats(struct collect *c, const struct msg_stats *stats, bool is_final)
+{
+	ledger_set_agent(&c->ledger, stats, c->map, c->n_map, is_final);
+	tell_kernel_drops(c, stats);
+}
+
 static void
 on_stats(const struct msg_stats *stats, void *arg)
 {
@@ -257,7 +288,7 @@ on_stats(const struct msg_stats *stats, void *arg)
 
 	/* An output that could not be opened leaves nothing to count for. */
 	if (c->state < COLLECT_FLUSHING)
-		ledger_set_agent(&c->ledger, stats, c->map, c->n_map, false);
+		take_stats(c, stats, false);
 }
 
 /* The agent is about to be restarted, perhaps; what it had has come. */
@@ -275,7 +306,7 @@ on_ended(const struct msg_ended *ended, void *arg)
 
 	if (c->state >= COLLECT_FLUSHING)
 		return;
-	ledger_set_agent(&c->ledger, &ended->stats, c->map, c->n_map, true);
+	take_stats(c, &ended->stats, true);
 	if (ended->code == E_OK || (is_agents_end(ended) && c->stop_asked)) {
 		collect_flush(c);
 		return;

@@ -40,8 +40,14 @@ ledger_text_hole(const struct ledger_hole *hole, struct wall_ns now,
 		gap_format_count(hole->n, count);
 		snprintf(times, sizeof(times), "%s times ", count);
 	}
-	snprintf(dst, LEDGER_TEXT_LEN, "nothing was captured %sfrom %s to %s: %s", times,
-	    from, to, ledger_text_hole_reason(hole->reason));
+	/* At its own end a client does not know what the sensor did. */
+	if (hole->reason == LEDGER_HOLE_INTERRUPTED ||
+	    hole->reason == LEDGER_HOLE_CONNECTION_LOST)
+		snprintf(dst, LEDGER_TEXT_LEN, "what was captured %sfrom %s to %s is missing: "
+		    "%s", times, from, to, ledger_text_hole_reason(hole->reason));
+	else
+		snprintf(dst, LEDGER_TEXT_LEN, "nothing was captured %sfrom %s to %s: %s",
+		    times, from, to, ledger_text_hole_reason(hole->reason));
 }
 
 /* --- interfaces --- */

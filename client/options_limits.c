@@ -10,14 +10,19 @@
 /* A year: more is a mistaken unit. */
 #define TIME_MAX_MS	(UINT64_C(366) * 24 * 3600 * 1000)
 
+enum { LOG_MIN = 2 << 20 };		/* what an agent gives at least */
 enum { LINGER_MAX_MS = 7 * 24 * 3600 * 1000 };	/* as the agent's max-linger */
 
 int
 options_value_log_size(const char *text, uint64_t *ret_bytes, struct err *err)
 {
-	if (options_value_bytes(text, 0, ret_bytes))
+	uint64_t bytes;
+
+	if (options_value_bytes(text, 0, &bytes) && bytes >= LOG_MIN) {
+		*ret_bytes = bytes;
 		return E_OK;
-	return err_set(err, E_USAGE, "--log-size '%.60s': a size up to 1024G is "
+	}
+	return err_set(err, E_USAGE, "--log-size '%.60s': a size from 2M to 1024G is "
 	    "needed: a number of bytes, or with K, M or G (or KiB, MiB, GiB)", text);
 }
 

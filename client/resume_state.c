@@ -177,7 +177,6 @@ fill_plain(const struct resume_state *s, Resume__State *out)
 	out->start_ns = s->start.ns;
 	out->packets = s->packets;
 	out->bytes = s->bytes;
-	out->linger_ms = s->linger_ms;
 	out->n_map = s->n_map;
 	out->map = s->map;
 	out->n_rest = N_REST;
@@ -323,7 +322,6 @@ take_plain(const Resume__State *in, struct resume_state *out)
 	out->start.ns = in->start_ns;
 	out->packets = in->packets;
 	out->bytes = in->bytes;
-	out->linger_ms = in->linger_ms;
 	memcpy(&out->rest, in->rest, sizeof(out->rest));
 	return E_OK;
 }

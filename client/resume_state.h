@@ -44,7 +44,6 @@ struct resume_state {
 	struct wall_ns	 through;	/* and everything stamped before */
 	struct wall_ns	 start;
 	uint64_t	 packets, bytes;	/* in the output */
-	uint32_t	 linger_ms;
 	uint32_t	 n_rows;
 	struct resume_row *rows;	/* owned */
 	uint32_t	 n_map;

@@ -53,7 +53,9 @@ lost(struct sensor *s, const struct err *err)
 {
 	struct err copy;
 
-	err_set(&copy, err->code, s->state < SENSOR_READY ? "%s: %.200s" :
+	bool says_so = strncmp(err->what, "connection ", strlen("connection ")) == 0;
+
+	err_set(&copy, err->code, s->state < SENSOR_READY || says_so ? "%s: %.200s" :
 	    "%s: connection lost: %.180s", s->name, err->what);
 	/* Another address may do better, but not another handshake. */
 	if (s->state == SENSOR_CONNECTING && err->code == E_UNREACHABLE) {

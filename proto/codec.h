@@ -40,6 +40,7 @@ struct msg_hello {
 	char		 program[PROTO_MAX_NAME + 1];
 	char		 host[PROTO_MAX_NAME + 1];
 	char		 os[PROTO_MAX_NAME + 1];
+	uint64_t	 instance;	/* of the agent; 0: it does not say */
 };
 
 struct msg_interface {

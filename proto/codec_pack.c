@@ -163,6 +163,7 @@ fill_plain(const struct msg *msg, struct bodies *b, Capture__Envelope *envelope)
 		b->hello.program = pack_borrow(msg->hello.program);
 		b->hello.host = pack_borrow(msg->hello.host);
 		b->hello.os = pack_borrow(msg->hello.os);
+		b->hello.instance = msg->hello.instance;
 		return E_OK;
 	case MSG_LIST_REQUEST:
 		USE(list_request);

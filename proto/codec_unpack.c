@@ -78,6 +78,7 @@ static int
 take_hello(const Capture__Hello *in, struct msg_hello *out)
 {
 	out->version = in->version;
+	out->instance = in->instance;
 	if (in->version == 0 ||
 	    UNPACK(in->program, out->program, MAY_BE_EMPTY) != E_OK ||
 	    UNPACK(in->host, out->host, MAY_BE_EMPTY) != E_OK ||

@@ -108,7 +108,7 @@ capture_log_end(const struct capture *c)
 		dropped += s.dropped_kernel;
 	}
 	log_info(LOG_CAPTURE, "ended%s%s: %llu packets received by filter, "
-	    "%llu dropped by kernel, %llu sent in batches, %llu lost in full "
+	    "%llu dropped by kernel, %llu put into batches, %llu lost in full "
 	    "buffer", c->end_text[0] == '\0' ? "" : ": ", c->end_text,
 	    (unsigned long long)received, (unsigned long long)dropped,
 	    (unsigned long long)c->batched, (unsigned long long)

@@ -38,6 +38,7 @@ struct net {
 	struct session	*sessions;	/* clients that do not capture yet */
 	unsigned	 n_sessions;
 	unsigned	 session_number;	/* of the newest one */
+	uint64_t	 instance;	/* a random number of this process */
 	bool		 is_ending;
 };
 

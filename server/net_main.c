@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -119,6 +120,10 @@ prepare(struct net *net, struct err *err)
 		if (rc != E_OK)
 			return rc;
 	}
+	/* Before the sandbox, as the rest of what is made once. */
+	if (getrandom(&net->instance, sizeof(net->instance), 0) !=
+	    (ssize_t)sizeof(net->instance))
+		return err_sys(err, "random numbers");
 	own_traffic_init(&net->own);
 	own_traffic_init(&net->own_elsewhere);
 	net->tls = load_tls(&net->setup, err);

@@ -145,6 +145,7 @@ op_hello(struct session *s, struct msg *msg)
 		return;
 	}
 	reply.hello.version = PROTO_VERSION;
+	reply.hello.instance = s->net->instance;
 	snprintf(reply.hello.program, sizeof(reply.hello.program),
 	    "capagent " CAP_VERSION);
 	if (uname(&uts) == 0) {

@@ -11,8 +11,8 @@ import pytest
 
 import capfile
 import frames
-from faultlab import ANEW, LOST, RESUMED, cut
-from lab import eventually
+from faultlab import ANEW, LOST, RESUMED, cut, stopped
+from lab import eventually, holds
 
 COMPLETE, REFUSED_OUTPUT, INCOMPLETE, LOST_FOR_GOOD, HOLE, TWICE = 0, 7, 8, 9, 11, 130
 
@@ -202,6 +202,83 @@ def test_a_capture_is_resumed_by_its_own_identity_only(lab, agent, pki):
     assert client.interrupt() == HOLE
     assert numbers(path) == [*range(100), *range(200, 250)]
     agent.err.wait(r"resume refused")
+
+
+def test_a_record_that_says_nothing_costs_no_packet(lab, agent):
+    """Whoever emptied it: the file holds packets."""
+    path = lab.file("a.pcapng")
+    client = begin(lab, path, "--resume")
+    lab.sender().send(*frames.numbered(20))
+    assert client.interrupt() == COMPLETE
+    before = open(path, "rb").read()
+    open(path + ".resume", "wb").close()
+    client = ask(lab, path, "--resume")
+    assert client.wait() == REFUSED_OUTPUT
+    assert len(client.errors()) == 1 and "damaged" in client.errors()[0], client.err.text()
+    assert open(path, "rb").read() == before
+
+
+@pytest.mark.parametrize("end", [("-c", "50"), ("-a", "filesize:3")], ids=["count", "filesize"])
+def test_what_is_complete_is_left_alone(lab, agent, end):
+    path = lab.file("a.pcapng")
+    client = begin(lab, path, "--resume", *end)
+    lab.sender().send(*frames.numbered(50))
+    assert client.wait() == COMPLETE
+    before = open(path, "rb").read()
+    for _ in range(2):
+        client = ask(lab, path, "--resume", *end)
+        assert client.wait() == COMPLETE
+        assert "complete already" in client.errors()[0], client.err.text()
+        assert open(path, "rb").read() == before
+
+
+def test_what_is_no_file_is_not_resumed(lab, agent):
+    client = ask(lab, "/dev/null", "--resume")
+    assert client.wait() == REFUSED_OUTPUT
+    assert len(client.errors()) == 1 and "no regular file" in client.errors()[0]
+
+
+def test_the_reason_of_a_hole_is_the_agents(lab):
+    """An agent that was away for longer than the linger, and one that waited for less."""
+    path = lab.file("a.pcapng")
+    agent = lab.agent()
+    client = begin(lab, path, "--json", "--linger", "1s", "--heartbeat", "1s")
+    agent.stop()
+    client.err.wait("trying again", 20)
+    holds(lambda _: None, 1.5)
+    lab.agent()
+    client.err.wait(ANEW, 20)
+    client.signal(signal.SIGSTOP)
+    eventually(lambda: lab.net.promiscuity() == 0, 20, "end of the linger")
+    client.signal(signal.SIGCONT)
+    client.err.wait(ANEW, 20, count=2)
+    assert client.interrupt() == HOLE
+    assert [hole["reason"] for hole in sums_of(client)["holes"]] == \
+        ["agent_restarted", "linger_over"]
+    # One interface, however often it began.
+    assert len(capfile.read(path).interfaces) == 1
+
+
+def test_a_capture_without_a_linger_keeps_its_interface(lab, agent):
+    from faultlab import reset
+    path = lab.file("a.pcapng")
+    client = begin(lab, path, "--linger", "0")
+    reset(lab, lab.net.client)
+    client.err.wait(ANEW, 20)
+    assert client.interrupt() == HOLE
+    assert len(capfile.read(path).interfaces) == len(capfile.read(path).stats) == 1
+
+
+def test_drops_of_the_kernel_are_told_where_they_are_noticed(lab, agent):
+    path = lab.file("a.pcapng")
+    client = begin(lab, path, "-B", "2M")
+    with stopped(agent.net_pid):
+        assert lab.blast(20000, 1000, 40000).wait(30) == 0
+    client.err.wait(r"[\d,]+ packets dropped by the sensor's kernel", 20)
+    lab.sender().send(*frames.numbered(1))
+    assert client.interrupt() == INCOMPLETE
+    comments = [p.comment for p in capfile.read(path).packets if p.comment]
+    assert any(b"dropped by the sensor's kernel" in c for c in comments)
 
 
 def test_a_count_is_that_of_the_whole_file(lab, agent):

@@ -81,8 +81,9 @@ static enum filter_place places[3] = { FILTER_AGENT, FILTER_KERNEL, FILTER_CLIEN
 
 static const struct msg messages[] = {
 	{ .type = MSG_ERROR, .error = { E_DENIED, "interface 'eth0': denied" } },
-	{ .type = MSG_HELLO, .hello = { 1, "capclient 0.1.0", "h", "Linux" } },
-	{ .type = MSG_HELLO, .hello = { UINT32_MAX, "", "", "" } },
+	{ .type = MSG_HELLO, .hello = { 1, "capclient 0.1.0", "h", "Linux",
+		UINT64_MAX } },
+	{ .type = MSG_HELLO, .hello = { UINT32_MAX, "", "", "", 0 } },
 	{ .type = MSG_LIST_REQUEST },
 	{ .type = MSG_START, .start = {
 		.n_interfaces = 2, .interfaces = requests,

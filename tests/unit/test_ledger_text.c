@@ -167,11 +167,11 @@ a_hole_says_when_and_why(void **state)
 		    "nothing was captured from 12:00:01.2 to 2026-02-01 12:00:00.0: "
 		    "capclient was not running" },
 		{ LEDGER_HOLE_INTERRUPTED, 1, 3950,
-		    "nothing was captured from 12:00:01.2 to 12:00:03.9: ended without what "
-		    "the sensor still held" },
+		    "what was captured from 12:00:01.2 to 12:00:03.9 is missing: ended "
+		    "without what the sensor still held" },
 		{ LEDGER_HOLE_CONNECTION_LOST, 1, 3950,
-		    "nothing was captured from 12:00:01.2 to 12:00:03.9: the connection was "
-		    "lost and given up" },
+		    "what was captured from 12:00:01.2 to 12:00:03.9 is missing: the "
+		    "connection was lost and given up" },
 		{ LEDGER_HOLE_SEVERAL, 1234, 3950,
 		    "nothing was captured 1,234 times from 12:00:01.2 to 12:00:03.9: "
 		    "several reasons" },

@@ -70,10 +70,10 @@ static void
 a_log_size_is_in_bytes(void **state)
 {
 	static const struct { const char *text; uint64_t bytes; } good[] = {
-		{ "4096", 4096 }, { "2M", 2 << 20 }, { "2MiB", 2 << 20 },
-		{ "1g", 1 << 30 }, { "64k", 64 << 10 },
+		{ "2097152", 2 << 20 }, { "2M", 2 << 20 }, { "2MiB", 2 << 20 },
+		{ "1g", 1 << 30 }, { "4096k", 4 << 20 },
 	};
-	static const char *const bad[] = { "0", "", "M", "2MB", "-1", "1T",
+	static const char *const bad[] = { "0", "", "M", "2MB", "-1", "1T", "2097151", "1M",
 		"2000000G" };
 	uint64_t bytes;
 
