@@ -275,20 +275,15 @@ tell_kernel_drops(struct collect *c, const struct msg_stats *stats)
 }
 
 static void
-take_stats(struct collect *c, const struct msg_stats *stats, bool is_final)
-{
-	ledger_set_agent(&c->ledger, stats, c->map, c->n_map, is_final);
-	tell_kernel_drops(c, stats);
-}
-
-static void
 on_stats(const struct msg_stats *stats, void *arg)
 {
 	struct collect *c = arg;
 
 	/* An output that could not be opened leaves nothing to count for. */
-	if (c->state < COLLECT_FLUSHING)
-		take_stats(c, stats, false);
+	if (c->state >= COLLECT_FLUSHING)
+		return;
+	ledger_set_agent(&c->ledger, stats, c->map, c->n_map, false);
+	tell_kernel_drops(c, stats);
 }
 
 /* The agent is about to be restarted, perhaps; what it had has come. */
@@ -306,7 +301,7 @@ on_ended(const struct msg_ended *ended, void *arg)
 
 	if (c->state >= COLLECT_FLUSHING)
 		return;
-	take_stats(c, &ended->stats, true);
+	ledger_set_agent(&c->ledger, &ended->stats, c->map, c->n_map, true);
 	if (ended->code == E_OK || (is_agents_end(ended) && c->stop_asked)) {
 		collect_flush(c);
 		return;

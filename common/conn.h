@@ -87,6 +87,9 @@ void conn_set_liveness(struct conn *conn, uint32_t dead_after_ms,
 int64_t conn_unheard_ms(const struct conn *conn);
 int64_t conn_unanswered_ms(const struct conn *conn);
 
+/* How long an answer takes, smoothed; 0 when it is not known. */
+int64_t conn_round_trip_ms(const struct conn *conn);
+
 /* Queue a copy of data.  E_NOMEM, or the final error. */
 int conn_send(struct conn *conn, const void *data, size_t len) MUST_CHECK;
 

@@ -78,6 +78,14 @@ conn_unanswered_ms(const struct conn *c)
 	return get_info(c, &info) ? info.tcpi_last_ack_recv : INT64_MAX;
 }
 
+int64_t
+conn_round_trip_ms(const struct conn *c)
+{
+	struct tcp_info info;
+
+	return get_info(c, &info) ? info.tcpi_rtt / 1000 : 0;
+}
+
 /* Takes fd, also on failure. */
 static struct conn *
 create(struct loop *loop, struct tls *tls, int fd, const char *server_name,

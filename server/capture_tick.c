@@ -54,7 +54,14 @@ is_silent(struct capture *c)
 		return false;
 	/* Its last word may wait in the socket. */
 	capture_read_messages(c);
-	return !is_over(c) && mono_diff_ns(now, c->heard) > most;
+	if (is_over(c))
+		return false;
+	/*
+	 * On a line whose queue takes half a minute its TCP sends nothing new
+	 * until an answer has come.
+	 */
+	return mono_diff_ns(now, c->heard) > most +
+	    2 * conn_round_trip_ms(c->conn) * NS_PER_MS;
 }
 
 /* Is all that was counted until now in the log? */

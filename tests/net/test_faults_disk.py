@@ -66,7 +66,7 @@ def test_a_disk_that_is_full_and_freed_again_loses_nothing(lab, agent, disk):
         stands_still(path)
         before = is_readable(lab, path)
         # Longer than any heartbeat: it waits for the disk, not for the line.
-        stay(20 if LONG else 4)
+        stay(8 if LONG else 4)
         assert run.count_said(LOST) == 0, run.client.report()
         assert len(is_readable(lab, path).packets) == len(before.packets)
         free(disk)
