@@ -135,13 +135,16 @@ most_ns(const struct sensor *s)
 
 /*
  * On a line of a kilobyte a second the record that comes takes longer than a
- * heartbeat.
+ * heartbeat, and longer still when a segment of it is lost.
  */
 static bool
-is_silent(const struct sensor *s, struct mono_ns now)
+has_come_further(struct sensor *s)
 {
-	return mono_diff_ns(now, s->heard) >= most_ns(s) &&
-	    conn_unheard_ms(s->conn) >= most_ns(s) / NS_PER_MS;
+	uint32_t segments = conn_data_segments(s->conn);
+	bool has_more = segments != s->segments;
+
+	s->segments = segments;
+	return has_more;
 }
 
 /* While the output is full nothing is read; but the pings are answered. */
@@ -165,9 +168,10 @@ on_tick(void *arg)
 	 * It is us who do not listen (the output is full, or this process was
 	 * suspended), or who do not ask for an answer.
 	 */
-	if (was_asleep || s->state != SENSOR_STREAMING || is_waiting(s))
+	if (was_asleep || s->state != SENSOR_STREAMING || is_waiting(s) ||
+	    has_come_further(s))
 		s->heard = now;
-	if (is_silent(s, now)) {
+	if (mono_diff_ns(now, s->heard) >= most_ns(s)) {
 		snprintf(text, sizeof(text), "connection lost: the agent fell silent "
 		    "for %g s", s->heartbeat_ms / 1000.0);
 		sensor_fail_with(s, E_PEERGONE, text);

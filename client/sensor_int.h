@@ -49,6 +49,7 @@ struct sensor {
 	struct mono_ns	 heard;			/* when something last came */
 	struct mono_ns	 ticked;		/* when the tick timer last ran */
 	unsigned	 n_ticks;
+	uint32_t	 segments;		/* with data, at the last tick */
 	uint32_t	 heartbeat_ms;
 	int64_t		 connect_ms;		/* for each address */
 	uint64_t	 next_sequence, announcements;

@@ -79,12 +79,15 @@ void conn_set_liveness(struct conn *conn, uint32_t dead_after_ms,
     enum conn_stalled stalled);
 
 /*
- * Milliseconds since the kernel last received data from the peer, which may be
- * part of a TLS record that nobody can read yet; and since it last received a
- * segment at all, which is an answer to what was sent also while nothing is
- * read.  INT64_MAX when it does not say.
+ * How many segments with data came from the peer, which may be part of a TLS
+ * record that nobody can read yet; 0 when the kernel does not say.
  */
-int64_t conn_unheard_ms(const struct conn *conn);
+uint32_t conn_data_segments(const struct conn *conn);
+
+/*
+ * Milliseconds since a segment came at all, which is an answer to what was sent
+ * also while nothing is read.  INT64_MAX when the kernel does not say.
+ */
 int64_t conn_unanswered_ms(const struct conn *conn);
 
 /* How long an answer takes, smoothed; 0 when it is not known. */

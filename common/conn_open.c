@@ -1,10 +1,11 @@
 #include "common/conn_int.h"
 
 #include <errno.h>
+#include <linux/tcp.h>	/* libc's struct tcp_info ends too early */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -57,17 +58,18 @@ get_info(const struct conn *c, struct tcp_info *ret_info)
 {
 	socklen_t len = sizeof(*ret_info);
 
+	memset(ret_info, 0, sizeof(*ret_info));		/* an older kernel fills less */
 	return getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, ret_info, &len) == 0 &&
 	    len >= offsetof(struct tcp_info, tcpi_last_ack_recv) +
 	    sizeof(ret_info->tcpi_last_ack_recv);
 }
 
-int64_t
-conn_unheard_ms(const struct conn *c)
+uint32_t
+conn_data_segments(const struct conn *c)
 {
 	struct tcp_info info;
 
-	return get_info(c, &info) ? info.tcpi_last_data_recv : INT64_MAX;
+	return get_info(c, &info) ? info.tcpi_data_segs_in : 0;
 }
 
 int64_t
