@@ -7,12 +7,13 @@ import stat
 import subprocess
 import time
 
+import jsonschema
 import pytest
 
 import capfile
 import frames
-from faultlab import ANEW, LOST, RESUMED, cut, stopped
-from lab import eventually, holds
+from faultlab import ANEW, LOST, RESUMED, cut, reset, stopped, thin
+from lab import TOP, eventually, holds
 
 COMPLETE, REFUSED_OUTPUT, INCOMPLETE, LOST_FOR_GOOD, HOLE, TWICE = 0, 7, 8, 9, 11, 130
 
@@ -260,7 +261,6 @@ def test_the_reason_of_a_hole_is_the_agents(lab):
 
 
 def test_a_capture_without_a_linger_keeps_its_interface(lab, agent):
-    from faultlab import reset
     path = lab.file("a.pcapng")
     client = begin(lab, path, "--linger", "0")
     reset(lab, lab.net.client)
@@ -370,7 +370,6 @@ def test_a_name_service_that_is_gone_with_the_line_delays_nothing(lab, agent):
 
 
 def test_a_closed_connection_is_noticed_at_once(lab, agent):
-    from faultlab import reset
     client = begin(lab, lab.file("a.pcapng"), "--heartbeat", "1h")
     reset(lab, lab.net.client)
     client.err.wait(LOST, 5)
@@ -498,7 +497,6 @@ def test_packets_are_a_count(lab, agent):
 
 def test_a_second_interrupt_counts_what_it_does_not_wait_for(lab, agent):
     """The line is too thin for what the agent has: it says how much that is."""
-    from faultlab import thin
     path = lab.file("a.pcapng")
     client = begin(lab, path, "--json")
     with thin(lab, "256kbit"):
@@ -516,8 +514,6 @@ def test_a_second_interrupt_counts_what_it_does_not_wait_for(lab, agent):
 # --- sums ---
 
 def test_sums_come_as_often_as_asked_for_and_fit_the_schema(lab, agent):
-    import jsonschema
-    from lab import TOP
     with open(os.path.join(TOP, "docs/ledger.schema.json"), encoding="utf-8") as f:
         schema = json.load(f)
     path = lab.file("a.pcapng")
